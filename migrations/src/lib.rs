@@ -18,6 +18,8 @@ mod m20261130_000012_seen_registries;
 mod m20261130_000013_removal_reasons;
 mod m20261130_000014_peers_without_certificate;
 mod m20261130_000015_labels;
+mod m20261130_000016_longer_digests;
+mod m20261130_000017_object_bytes;
 mod schema;
 
 /// What runs a [`Migrator`]: `Migrator::up(connection, None)`.
@@ -46,6 +48,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000013_removal_reasons::Migration),
             Box::new(m20261130_000014_peers_without_certificate::Migration),
             Box::new(m20261130_000015_labels::Migration),
+            Box::new(m20261130_000016_longer_digests::Migration),
+            Box::new(m20261130_000017_object_bytes::Migration),
         ]
     }
 }

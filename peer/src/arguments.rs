@@ -128,7 +128,7 @@ pub enum StoreCommand {
     List,
     /// Remove an object from the store. The next pull or preheat fetches it again.
     Remove {
-        /// The object: sha256: and 64 hexadecimal digits.
+        /// The object: sha256:… or sha512:…
         digest: Digest,
     },
 }

@@ -3,7 +3,7 @@
 //! The first reader starts it. All readers, the first included, read what has landed so far. A fetch belongs to
 //! the process and not to a reader: a reader that leaves does not stop it.
 //!
-//! **Invariant:** the last chunk is held back from every reader until the sha256 of the whole is proven. So a
+//! **Invariant:** the last chunk is held back from every reader until the digest of the whole is proven. So a
 //! wrong object ends as a broken transfer and never as a complete one. The last chunk waits for the proof, not
 //! for the disk.
 

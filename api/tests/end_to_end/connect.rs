@@ -39,27 +39,45 @@ async fn site(version: &'static str) -> Site {
 
 impl Site {
     async fn connect(&self, password: &str, more: &[&str]) -> Output {
+        let endpoint = self.manager.url();
+        self.connect_at(&endpoint, password, more).await
+    }
+
+    async fn connect_at(&self, endpoint: &str, password: &str, more: &[&str]) -> Output {
+        let own = ["--project", "library", "--endpoint", endpoint, "--pace-ms", "100"];
+        self.harbor_command("connect", password, &[&own, more].concat())
+            .await
+    }
+
+    async fn run(&self, command: &str, more: &[&str]) -> Output {
+        self.harbor_command(command, PASSWORD, more).await
+    }
+
+    async fn harbor_command(&self, command: &str, password: &str, more: &[&str]) -> Output {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("password");
         std::fs::write(&file, format!("{password}\n")).expect("written");
         let file = file.to_string_lossy().into_owned();
-        let endpoint = self.manager.url();
         let mut arguments = vec![
             "harbor",
-            "connect",
+            command,
             "--harbor",
             self.harbor.url(),
-            "--project",
-            "library",
             "--password-file",
             &file,
-            "--endpoint",
-            &endpoint,
-            "--pace-ms",
-            "100",
         ];
         arguments.extend(more);
         self.manager.stoker(&arguments).await
+    }
+
+    fn instance_of_policy(&self, policy: &str) -> i64 {
+        let policy = self.harbor.policy(policy).expect("a policy");
+        policy["provider_id"].as_i64().expect("an id")
+    }
+
+    fn id(&self, instance: &str) -> i64 {
+        let instance = self.harbor.instance(instance).expect("an instance");
+        instance["id"].as_i64().expect("an id")
     }
 
     async fn tokens(&self) -> usize {
@@ -175,4 +193,115 @@ async fn a_failed_connect_names_the_remedy_and_revokes_its_token() {
     );
     assert_eq!(site.tokens().await, 1, "only the first one's token is left");
     drop(site.registry);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_connect_changes_endpoint_token_and_policy() {
+    let site = site("v2.15.2").await;
+    assert!(site.connect(PASSWORD, &[]).await.status.success());
+    let (first, id) = (site.harbor.credential("stoker"), site.id("stoker"));
+    let moved = format!("{}/", site.manager.url().replace("127.0.0.1", "localhost"));
+    let dry = site
+        .connect_at(&moved, PASSWORD, &["--tag", "v*", "--dry-run"])
+        .await;
+    assert!(dry.status.success(), "{}", transcript(&dry));
+    assert_eq!(site.harbor.credential("stoker"), first, "a dry run changed it");
+    let again = site
+        .connect_at(&moved, PASSWORD, &["--tag", "v*", "--on", "0 0 2 * * *"])
+        .await;
+    assert!(again.status.success(), "{}", transcript(&again));
+    let instance = site.harbor.instance("stoker").expect("an instance");
+    assert_eq!(instance["endpoint"], moved.trim_end_matches('/'));
+    assert_eq!((site.id("stoker"), site.tokens().await), (id, 1));
+    assert_ne!(site.harbor.credential("stoker"), first);
+    let policy = site.harbor.policy("stoker").expect("a policy").to_string();
+    assert!(policy.contains("v*") && policy.contains("0 0 2"), "{policy}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_fails_leaves_the_working_connection() {
+    let site = site("v2.15.2").await;
+    assert!(site.connect(PASSWORD, &[]).await.status.success());
+    let before = (site.harbor.instance("stoker"), site.harbor.credential("stoker"));
+    let nowhere = site.connect_at("http://127.0.0.1:9", PASSWORD, &[]).await;
+    assert_eq!(nowhere.status.code(), Some(1), "{}", transcript(&nowhere));
+    let clusters = site.connect(PASSWORD, &["--name", "a b"]).await;
+    assert_eq!(clusters.status.code(), Some(64), "{}", transcript(&clusters));
+    let after = (site.harbor.instance("stoker"), site.harbor.credential("stoker"));
+    assert_eq!((after, site.tokens().await), (before, 1));
+    let status = site.run("status", &[]).await;
+    assert!(status.status.success(), "{}", transcript(&status));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_removes_what_connect_made_and_can_be_repeated() {
+    let site = site("v2.15.2").await;
+    let none = site.run("status", &[]).await;
+    assert_eq!(none.status.code(), Some(1), "{}", transcript(&none));
+    assert!(site.connect(PASSWORD, &[]).await.status.success());
+    let status = site.run("status", &[]).await;
+    assert!(status.status.success(), "{}", transcript(&status));
+    assert!(
+        transcript(&status).contains("library/stoker"),
+        "{}",
+        transcript(&status)
+    );
+    let other = site.connect(PASSWORD, &["--policy", "nightly"]).await;
+    assert!(other.status.success(), "{}", transcript(&other));
+    let refused = site.run("disconnect", &[]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", transcript(&refused));
+    let dry = site.run("disconnect", &["--all-policies", "--dry-run"]).await;
+    assert!(dry.status.success(), "{}", transcript(&dry));
+    let stays = site.harbor.policy("stoker").is_some() && site.harbor.instance("stoker").is_some();
+    assert!(stays && site.tokens().await == 1, "something was deleted");
+    for _ in 0..2 {
+        let gone = site.run("disconnect", &["--all-policies"]).await;
+        assert!(gone.status.success(), "{}", transcript(&gone));
+        assert!(site.harbor.instance("stoker").is_none() && site.harbor.policy("nightly").is_none());
+        assert_eq!(site.tokens().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_of_dragonfly_are_imported_and_restored() {
+    let site = site("v2.15.2").await;
+    site.harbor.add_dragonfly("df", "nightly");
+    let (dragonfly, before) = (site.id("df"), site.harbor.policy("nightly"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("before.json").to_string_lossy().into_owned();
+    let shown = site.run("import", &[]).await;
+    assert!(shown.status.success(), "{}", transcript(&shown));
+    for policy in ["library/nightly", "team/nightly"] {
+        assert!(transcript(&shown).contains(policy), "{}", transcript(&shown));
+    }
+    assert_eq!(
+        site.harbor.policy("nightly"),
+        before,
+        "nothing changes without --apply"
+    );
+    let endpoint = site.manager.url();
+    let apply = ["--apply", "--save", &file, "--endpoint", &endpoint];
+    let applied = site.run("import", &apply).await;
+    assert!(applied.status.success(), "{}", transcript(&applied));
+    assert_eq!(site.instance_of_policy("nightly"), site.id("stoker"));
+    assert_eq!(site.harbor.credential("df").as_deref(), Some("Bearer their-own"));
+    let again = site.run("import", &apply).await;
+    assert!(again.status.success(), "nothing is left: {}", transcript(&again));
+
+    let dry = site.run("import", &["--undo", &file, "--dry-run"]).await;
+    assert!(dry.status.success(), "{}", transcript(&dry));
+    assert_eq!(site.instance_of_policy("nightly"), site.id("stoker"));
+    for _ in 0..2 {
+        let undone = site.run("import", &["--undo", &file]).await;
+        assert!(undone.status.success(), "{}", transcript(&undone));
+        assert_eq!(site.instance_of_policy("nightly"), dragonfly);
+    }
+    let taken = site.run("import", &apply).await;
+    assert_eq!(
+        taken.status.code(),
+        Some(64),
+        "the file exists: {}",
+        transcript(&taken)
+    );
+    assert_eq!(site.instance_of_policy("nightly"), dragonfly);
 }

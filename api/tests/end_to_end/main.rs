@@ -25,6 +25,7 @@ mod relay;
 mod retrying;
 mod scopes;
 mod secrets;
+mod sha512;
 mod sign_in;
 mod spot_checks;
 mod telling;

@@ -19,10 +19,15 @@ pub(crate) struct PlainClient {
 
 impl PlainClient {
     pub(crate) fn new(front_url: &str, registry: &Registry) -> Self {
+        Self::of_host(front_url, &registry.host())
+    }
+
+    /// For a registry that is no `Registry`.
+    pub(crate) fn of_host(front_url: &str, registry: &str) -> Self {
         Self {
             http: world::http::client(None),
             front: front_url.to_owned(),
-            registry: registry.host(),
+            registry: registry.to_owned(),
         }
     }
 

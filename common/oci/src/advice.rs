@@ -1,9 +1,6 @@
 //! The remedy for each [`RegistryError`].
 
-use crate::error::{RegistryError, is_about_certificates, wants_our_certificate};
-
-const OPEN_PROXY: &str =
-    "set the proxy's user name and password in proxy (or proxy_password_file) of this registry";
+use crate::{ConnectFault, RegistryError};
 
 impl RegistryError {
     /// Returns what an operator or caller can do about the error.
@@ -26,22 +23,14 @@ impl RegistryError {
             Self::TooManyAtOnce { .. } => {
                 "wait, or raise the number of requests at once that the registry allows"
             }
-            Self::Unexpected { response, .. } if response.status == 407 => OPEN_PROXY,
-            Self::Unreachable { cause, .. } if cause.contains("proxy auth") => OPEN_PROXY,
+            Self::Unexpected { response, .. } if response.status == 407 => {
+                ConnectFault::ProxyCredential.what_to_do()
+            }
             Self::Unexpected { response, .. } if response.status == 412 => {
                 "fix the image's vulnerabilities, sign the image, or change the rules of the Harbor project"
             }
             Self::ServerError { .. } | Self::Unexpected { .. } => "check the registry's log",
-            Self::Unreachable { cause, .. } if wants_our_certificate(cause) => {
-                "set client_cert_file and client_key_file for this registry: it requires a client certificate"
-            }
-            Self::Unreachable { cause, .. } if is_about_certificates(cause) => {
-                "set ca_file for this registry to the CA that signed its certificate"
-            }
-            Self::Unreachable { cause, .. } if cause.contains("corrupt message") => {
-                "set plain_http for this registry, or write http:// in front: it seems to speak plain HTTP"
-            }
-            Self::Unreachable { .. } => "check the registry's address and the network to it",
+            Self::Unreachable { cause, .. } => cause.what_to_do(),
             Self::TimedOut { .. } | Self::CutShort { .. } => {
                 "check the load of the registry and the network to it"
             }
@@ -49,6 +38,7 @@ impl RegistryError {
             Self::TooLarge { .. } | Self::BadAnswer { .. } => {
                 "check that this address is a registry, and push the image again"
             }
+            Self::UnknownAlgorithm { .. } => "push the image with sha256 or sha512 digests",
             Self::StorageRefused { .. } => {
                 "check the clocks of the registry and its storage, and the key with which the registry signs URLs"
             }

@@ -3,6 +3,7 @@
 //! **Invariant:** no error repeats a value of the document: it may come from another host than the registry's.
 
 use crate::text::tame;
+use crate::{BadDigest, Digest};
 
 /// The limit for one manifest. The distribution specification asks registries to accept 4 MiB.
 pub const BYTES_LIMIT: usize = 4 * 1024 * 1024;
@@ -13,7 +14,7 @@ pub const ENTRIES_LIMIT: usize = 1_000;
 pub enum BadManifest {
     #[error("it has {found} bytes; the limit is {BYTES_LIMIT}")]
     TooLarge { found: usize },
-    #[error("it has schema 1, which registries no longer serve: push the image again with a current client")]
+    #[error("it has schema 1, which runtimes no longer pull")]
     SchemaOne,
     #[error("its type {found:?} is neither an image manifest nor an index")]
     UnknownType { found: String },
@@ -35,8 +36,36 @@ pub enum BadManifest {
     Unreadable { cause: String },
     #[error("it lists {found} objects; the limit is {ENTRIES_LIMIT}")]
     TooMany { found: usize },
-    #[error("object {number} of its list is invalid: {cause}")]
-    BadEntry { number: usize, cause: String },
+}
+
+/// Why an entry of a manifest or index names no object that can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryFault {
+    #[error("its digest is of {algorithm}, which is not supported")]
+    Algorithm { algorithm: String },
+    #[error("its digest is invalid")]
+    BadDigest,
+    #[error("it has no digest")]
+    NoDigest,
+    #[error("it has no size")]
+    NoSize,
+    #[error("its size is not a whole number")]
+    BadSize,
+    #[error("its urls are not a list of texts")]
+    BadUrls,
+}
+
+impl EntryFault {
+    /// Describes a text that is no supported digest. Only the name of its algorithm is repeated.
+    pub(crate) fn of_digest(text: &str) -> Self {
+        if text.is_empty() {
+            return Self::NoDigest;
+        }
+        match text.parse::<Digest>() {
+            Err(BadDigest::UnknownAlgorithm { algorithm }) => Self::Algorithm { algorithm },
+            _ => Self::BadDigest,
+        }
+    }
 }
 
 impl BadManifest {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::challenge::BadRealm;
 use crate::dial::NotAllowed;
 use crate::text::{TEXT_LIMIT, tame};
-use crate::{Digest, LookupError, RegistryName};
+use crate::{ConnectFault, Digest, LookupError, RegistryName};
 
 /// Whose failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,10 +141,10 @@ pub enum RegistryError {
         requested: RequestedObject,
         response: ErrorResponse,
     },
-    #[error("{requested} not fetched, registry unreachable: {cause}")]
+    #[error("{requested} not fetched, {}", unreached(.cause))]
     Unreachable {
         requested: RequestedObject,
-        cause: String,
+        cause: ConnectFault,
     },
     #[error("{requested} not fetched: no {awaited} within {} s", .limit.as_secs_f32())]
     TimedOut {
@@ -173,6 +173,11 @@ pub enum RegistryError {
     BadAnswer {
         requested: RequestedObject,
         what: String,
+    },
+    #[error("{requested} cannot be verified: the digest algorithm {algorithm} is not supported")]
+    UnknownAlgorithm {
+        requested: RequestedObject,
+        algorithm: String,
     },
     #[error("{requested} refused by {host}, where the registry redirected, also on retry: HTTP {}", .response.status)]
     StorageRefused {
@@ -219,6 +224,14 @@ fn when(retry_after: Option<&Duration>) -> String {
     })
 }
 
+/// A bad certificate is a matter of the registry, not of the network.
+fn unreached(cause: &ConnectFault) -> String {
+    match cause {
+        ConnectFault::Certificate(fault) => format!("registry's {fault}"),
+        other => format!("registry unreachable: {other}"),
+    }
+}
+
 impl RegistryError {
     /// Returns whose failure it is.
     pub fn side(&self) -> Side {
@@ -250,7 +263,7 @@ impl RegistryError {
             | Self::NoFreeConnection { .. }
             | Self::NoLookup { .. }
             | Self::WrongBytes { .. } => true,
-            Self::Unreachable { cause, .. } => !is_about_certificates(cause) && !wants_our_certificate(cause),
+            Self::Unreachable { cause, .. } => cause.may_pass(),
             _ => false,
         }
     }
@@ -318,6 +331,7 @@ impl RegistryError {
             Self::WrongBytes { .. } => "wrong_bytes",
             Self::TooLarge { .. } => "too_large",
             Self::BadAnswer { .. } => "bad_answer",
+            Self::UnknownAlgorithm { .. } => "unknown_algorithm",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::StorageRefused { .. } => "storage_refused",
             Self::NoFreeConnection { .. } => "no_turn",
@@ -327,18 +341,6 @@ impl RegistryError {
             Self::Setup { .. } => "setup",
         }
     }
-}
-
-/// Whether the server rejected the TLS handshake because our client certificate is missing or unknown.
-pub(crate) fn wants_our_certificate(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase().replace(' ', "");
-    ["certificaterequired", "alert:badcertificate", "alert:unknownca"]
-        .iter()
-        .any(|alert| cause.contains(alert))
-}
-
-pub(crate) fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate")
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@
 
 mod advice;
 mod bad_manifest;
+mod certificate_fault;
 pub mod challenge;
 mod clients;
+mod connect_fault;
 mod credential;
 mod credential_lookup;
 mod dial;
 mod digest;
 mod docker_config;
+mod entry;
 mod error;
 mod harbors;
 mod helper;
@@ -34,9 +37,11 @@ mod settings;
 mod strict;
 mod text;
 
+pub use certificate_fault::CertificateFault;
+pub use connect_fault::ConnectFault;
 pub use credential::{Credential, KeptCredential, Secret};
 pub use dial::{AddressRange, BadRange, Dial, DialRules, NotAllowed, inside as special_address, is_named_by};
-pub use digest::{BadDigest, Digest, DigestHasher};
+pub use digest::{BadDigest, Digest, DigestAlgorithm, DigestHasher};
 pub use error::{ErrorResponse, RegistryError, RequestedObject, Side};
 pub use helper::CredentialHelper;
 pub use location::{BadLocation, BasePath, Location, Origin, Scheme};
@@ -49,15 +54,17 @@ pub use ranges::{ContentRange, RequestedRange};
 pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
-    BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere, FromInside,
-    ManifestHead, Probe, Registry, broke_before_the_head, retry_after,
+    BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, may_be_about_head,
+    retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 
 /// The manifest types to accept. All are listed, because a registry answers 404 if it has only another type.
-pub const MANIFEST_ACCEPT: [&str; 4] = [
+pub const MANIFEST_ACCEPT: [&str; 5] = [
     oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE,
     oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_LIST_MEDIA_TYPE,
     oci_distribution::manifest::IMAGE_MANIFEST_MEDIA_TYPE,
+    manifest::ARTIFACT_MEDIA_TYPE,
 ];

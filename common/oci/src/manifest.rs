@@ -1,31 +1,44 @@
 //! Parses manifests and indexes of Docker and OCI.
 //!
 //! **Invariant:** the result is bounded in number, each digest is a [`Digest`] and no size is negative. A document
-//! that readers could understand in two ways is refused first (`strict`).
+//! that readers could understand in two ways is refused first (`strict`). An entry that nobody can fetch does not make
+//! the document invalid: it is returned as [`UnusableEntry`], and the reader of the document decides.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use oci_distribution::manifest::{
     IMAGE_CONFIG_MEDIA_TYPE, IMAGE_DOCKER_CONFIG_MEDIA_TYPE, IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
     IMAGE_LAYER_NONDISTRIBUTABLE_MEDIA_TYPE, IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE,
-    ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex,
-    OciImageManifest,
+    OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
 };
 use serde::Deserialize;
 
-pub use crate::bad_manifest::{BYTES_LIMIT, BadManifest, ENTRIES_LIMIT};
+pub use crate::bad_manifest::{BYTES_LIMIT, BadManifest, ENTRIES_LIMIT, EntryFault};
+use crate::entry::{RawEntries, RawEntry};
 use crate::text::tame;
 use crate::{Digest, Platform, strict};
+
+/// The artifact manifest of OCI 1.1's release candidates, which some registries still hold.
+pub(crate) const ARTIFACT_MEDIA_TYPE: &str = "application/vnd.oci.artifact.manifest.v1+json";
+
+/// Bytes of one object that a descriptor may embed. Larger ones are fetched.
+const DATA_LIMIT: u64 = 16 * 1024;
 
 /// A parsed manifest or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     Image {
-        config: Descriptor,
+        /// Artifacts may have none.
+        config: Option<Descriptor>,
         layers: Vec<Descriptor>,
         /// What it refers to: a signature names the image that it signs.
         subject: Option<Digest>,
+        unusable: Vec<UnusableEntry>,
     },
     Index {
         entries: Vec<IndexEntry>,
+        unusable: Vec<UnusableEntry>,
     },
 }
 
@@ -33,10 +46,13 @@ pub enum Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
     pub digest: Digest,
+    /// 0 in an index: unknown.
     pub size: u64,
     pub media_type: String,
     /// Where else a foreign layer is available. Never dialled by this crate.
     pub urls: Vec<String>,
+    /// The object itself, if the descriptor embeds it. Its size and digest are those of the descriptor.
+    pub data: Option<Bytes>,
 }
 
 /// One manifest of an index, with its platform.
@@ -48,19 +64,55 @@ pub struct IndexEntry {
     pub attests_to: Option<Digest>,
 }
 
-/// The annotations that mark an attestation and name its manifest.
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+/// One entry that names no object that can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableEntry {
+    /// Its place: the config is 0, layers and manifests begin at 1.
+    pub number: usize,
+    pub fault: EntryFault,
+    pub platform: Option<Platform>,
+    pub is_attestation: bool,
+}
+
+impl IndexEntry {
+    /// Whether runtimes do not need it: an attestation, or for a platform that no machine has.
+    pub fn is_attestation(&self) -> bool {
+        self.attests_to.is_some() || is_unknown(self.platform.as_ref())
+    }
+
+    /// Whether it may name a manifest. An index need not write the type of its entries.
+    pub fn may_be_manifest(&self) -> bool {
+        self.descriptor.media_type.is_empty() || self.descriptor.is_manifest()
+    }
+}
+
+fn is_unknown(platform: Option<&Platform>) -> bool {
+    platform.is_some_and(|platform| platform.os == "unknown")
+}
 
 impl Descriptor {
-    /// Returns `None` if digest or size are invalid.
-    pub(crate) fn of_entry(entry: &ImageIndexEntry) -> Option<Self> {
-        Some(Self {
-            digest: entry.digest.parse().ok()?,
-            size: u64::try_from(entry.size).ok()?,
-            media_type: tame(&entry.media_type, 255),
+    /// Returns the descriptor of an index's or a list's entry.
+    pub(crate) fn of_entry(entry: &RawEntry) -> Result<Self, EntryFault> {
+        let (digest, size) = (entry.digest()?, entry.size()?.unwrap_or_default());
+        Ok(Self {
+            data: embedded(entry.data(), &digest, size),
+            digest,
+            size,
+            media_type: entry.media_type(),
             urls: Vec::new(),
         })
+    }
+
+    /// Returns the descriptor of a config or layer.
+    fn of_blob(entry: &RawEntry) -> Result<Self, EntryFault> {
+        let urls = entry.urls()?;
+        let descriptor = Self::of_entry(entry)?;
+        // Go programs write a missing size as 0.
+        let is_empty = descriptor.digest.of_same_algorithm(b"") == descriptor.digest;
+        if descriptor.size == 0 && !is_empty {
+            return Err(EntryFault::NoSize);
+        }
+        Ok(Self { urls, ..descriptor })
     }
 
     /// Whether registries do not store it: its bytes are at `urls`, and their licence forbids redistribution.
@@ -98,8 +150,8 @@ impl Manifest {
     /// Returns every object that the document names.
     pub fn descriptors(&self) -> Vec<&Descriptor> {
         match self {
-            Self::Image { config, layers, .. } => std::iter::once(config).chain(layers).collect(),
-            Self::Index { entries } => entries.iter().map(|entry| &entry.descriptor).collect(),
+            Self::Image { config, layers, .. } => config.iter().chain(layers).collect(),
+            Self::Index { entries, .. } => entries.iter().map(|entry| &entry.descriptor).collect(),
         }
     }
 }
@@ -107,6 +159,8 @@ impl Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ManifestKind {
     Image,
+    /// Like an image without a config, with `blobs` for `layers`.
+    Artifact,
     Index,
 }
 
@@ -114,6 +168,7 @@ impl ManifestKind {
     fn of(media_type: &str) -> Option<Self> {
         match media_type {
             IMAGE_MANIFEST_MEDIA_TYPE | OCI_IMAGE_MEDIA_TYPE => Some(Self::Image),
+            ARTIFACT_MEDIA_TYPE => Some(Self::Artifact),
             IMAGE_MANIFEST_LIST_MEDIA_TYPE | OCI_IMAGE_INDEX_MEDIA_TYPE => Some(Self::Index),
             _ => None,
         }
@@ -126,8 +181,24 @@ impl ManifestKind {
 struct Outline {
     schema_version: Option<i64>,
     media_type: Option<String>,
+    config: Option<serde::de::IgnoredAny>,
     layers: Option<serde::de::IgnoredAny>,
     manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// The fields that name objects. Null and absent lists are empty, as Go writes them.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default, deserialize_with = "crate::entry::one")]
+    config: Option<RawEntry>,
+    #[serde(default)]
+    layers: RawEntries,
+    #[serde(default)]
+    blobs: RawEntries,
+    #[serde(default)]
+    manifests: RawEntries,
+    #[serde(default, deserialize_with = "crate::entry::one")]
+    subject: Option<RawEntry>,
 }
 
 /// Parses a manifest. `media_type` is the registry's `Content-Type`; it may be empty or a general type.
@@ -141,8 +212,20 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Manifest, BadManifest> {
     }
     strict::check(bytes, strict::MANIFEST)?;
     match kind(&read::<Outline>(bytes)?, outside)? {
-        ManifestKind::Image => image(read(bytes)?),
-        ManifestKind::Index => index(read(bytes)?),
+        ManifestKind::Image => {
+            let Document {
+                config,
+                layers,
+                subject,
+                ..
+            } = read(bytes)?;
+            image(config, layers, subject)
+        }
+        ManifestKind::Artifact => {
+            let Document { blobs, subject, .. } = read(bytes)?;
+            image(None, blobs, subject)
+        }
+        ManifestKind::Index => index(read::<Document>(bytes)?.manifests),
     }
 }
 
@@ -176,13 +259,23 @@ fn kind(outline: &Outline, outside: &str) -> Result<ManifestKind, BadManifest> {
         (None, _) if !inside.is_empty() => Err(BadManifest::UnknownType {
             found: tame(inside, 100),
         }),
+        (Some(ManifestKind::Artifact), _) | (None, Some(ManifestKind::Artifact))
+            if has_other_lists(outline) =>
+        {
+            Err(BadManifest::TwoMeanings)
+        }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         // Old registries send general types for OCI manifests without a mediaType.
-        (None, None) if outline.layers.is_some() || outline.manifests.is_some() => Ok(shape),
+        (None, None) if has_other_lists(outline) || outline.config.is_some() => Ok(shape),
         (None, None) => Err(BadManifest::UnknownType {
             found: tame(outside, 100),
         }),
     }
+}
+
+/// Whether it has a list that an artifact manifest does not have.
+fn has_other_lists(outline: &Outline) -> bool {
+    outline.layers.is_some() || outline.manifests.is_some()
 }
 
 /// Returns the media type that a manifest or index names, or OCI's type for its shape.
@@ -223,28 +316,57 @@ pub(crate) fn read<'bytes, T: Deserialize<'bytes>>(bytes: &'bytes [u8]) -> Resul
     serde_json::from_slice(bytes).map_err(|cause| BadManifest::unreadable(&cause))
 }
 
-fn image(manifest: OciImageManifest) -> Result<Manifest, BadManifest> {
-    check_count(manifest.layers.len())?;
-    // A digest of another algorithm is ignored.
-    let subject = manifest.subject.and_then(|subject| subject.digest.parse().ok());
-    let layers = manifest.layers.into_iter().enumerate();
+fn image(
+    config: Option<RawEntry>,
+    layers: RawEntries,
+    subject: Option<RawEntry>,
+) -> Result<Manifest, BadManifest> {
+    check_count(layers.count)?;
+    let mut unusable = Vec::new();
+    let mut usable = |number: usize, entry: &RawEntry| {
+        let blob = Descriptor::of_blob(entry);
+        blob.map_err(|fault| unusable.push(UnusableEntry::of(number, entry, fault)))
+            .ok()
+    };
+    let config = config.filter(|config| !config.is_empty());
+    let config = config.and_then(|config| usable(0, &config));
+    let layers = layers.kept.iter().enumerate();
+    let layers = layers.filter_map(|(at, layer)| usable(at + 1, layer)).collect();
     Ok(Manifest::Image {
-        config: descriptor(0, manifest.config)?,
-        layers: layers
-            .map(|(at, layer)| descriptor(at + 1, layer))
-            .collect::<Result<_, _>>()?,
-        subject,
+        config,
+        layers,
+        // A digest of an unknown algorithm is ignored.
+        subject: subject.and_then(|subject| subject.digest().ok()),
+        unusable,
     })
 }
 
-fn index(index: OciImageIndex) -> Result<Manifest, BadManifest> {
-    check_count(index.manifests.len())?;
-    let entries = index.manifests.into_iter().enumerate();
-    Ok(Manifest::Index {
-        entries: entries
-            .map(|(at, entry)| index_entry(at + 1, entry))
-            .collect::<Result<_, _>>()?,
-    })
+fn index(manifests: RawEntries) -> Result<Manifest, BadManifest> {
+    check_count(manifests.count)?;
+    let (mut entries, mut unusable) = (Vec::new(), Vec::new());
+    for (at, entry) in manifests.kept.iter().enumerate() {
+        match Descriptor::of_entry(entry) {
+            Ok(descriptor) => entries.push(IndexEntry {
+                descriptor,
+                platform: entry.platform(),
+                attests_to: entry.attests_to(),
+            }),
+            Err(fault) => unusable.push(UnusableEntry::of(at + 1, entry, fault)),
+        }
+    }
+    Ok(Manifest::Index { entries, unusable })
+}
+
+impl UnusableEntry {
+    fn of(number: usize, entry: &RawEntry, fault: EntryFault) -> Self {
+        let platform = entry.platform();
+        Self {
+            number,
+            fault,
+            is_attestation: entry.is_attestation() || is_unknown(platform.as_ref()),
+            platform,
+        }
+    }
 }
 
 fn check_count(found: usize) -> Result<(), BadManifest> {
@@ -255,54 +377,13 @@ fn check_count(found: usize) -> Result<(), BadManifest> {
     }
 }
 
-fn descriptor(number: usize, found: OciDescriptor) -> Result<Descriptor, BadManifest> {
-    Ok(Descriptor {
-        digest: digest(number, &found.digest)?,
-        size: size(number, found.size)?,
-        media_type: tame(&found.media_type, 255),
-        urls: found.urls.unwrap_or_default(),
-    })
-}
-
-fn index_entry(number: usize, found: ImageIndexEntry) -> Result<IndexEntry, BadManifest> {
-    let platform = found.platform.map(|platform| {
-        let variant = platform.variant.map(|variant| tame(&variant, 64));
-        Platform::new(
-            &tame(&platform.os.to_string(), 64),
-            &tame(&platform.architecture.to_string(), 64),
-            variant.as_deref(),
-        )
-    });
-    let attests_to = found.annotations.as_ref().and_then(|annotations| {
-        annotations.get(REFERENCE_TYPE)?;
-        annotations.get(REFERENCE_DIGEST)?.parse().ok()
-    });
-    let descriptor = Descriptor {
-        digest: digest(number, &found.digest)?,
-        size: size(number, found.size)?,
-        media_type: tame(&found.media_type, 255),
-        urls: Vec::new(),
-    };
-    Ok(IndexEntry {
-        descriptor,
-        platform,
-        attests_to,
-    })
-}
-
-fn digest(number: usize, text: &str) -> Result<Digest, BadManifest> {
-    text.parse()
-        .map_err(|cause: crate::BadDigest| BadManifest::BadEntry {
-            number,
-            cause: cause.to_string(),
-        })
-}
-
-fn size(number: usize, size: i64) -> Result<u64, BadManifest> {
-    u64::try_from(size).map_err(|_| BadManifest::BadEntry {
-        number,
-        cause: format!("its size is {size}"),
-    })
+/// Returns the embedded object, if it is small and has the descriptor's size and digest.
+fn embedded(data: Option<&str>, digest: &Digest, size: u64) -> Option<Bytes> {
+    let data = data.filter(|_| size <= DATA_LIMIT)?;
+    // A longer text cannot be of this size.
+    let is_short = data.len() as u64 <= size.div_ceil(3) * 4;
+    let bytes = BASE64_STANDARD.decode(is_short.then_some(data)?).ok()?;
+    (bytes.len() as u64 == size && digest.of_same_algorithm(&bytes) == *digest).then(|| bytes.into())
 }
 
 #[cfg(test)]

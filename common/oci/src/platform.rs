@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::serde_text::serde_as_text;
 use crate::text::tame;
 
-/// Operating system, architecture and optional variant.
+/// Operating system, architecture and optional variant. An index may leave one of the first two empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
     pub os: String,
@@ -37,8 +37,17 @@ impl Platform {
     /// Whether `found` satisfies this platform. Without a variant, any matches. `arm64` equals `arm64/v8`, `amd64`
     /// equals `amd64/v1`, and `arm` equals `arm/v7`.
     pub fn matches(&self, found: &Platform) -> bool {
-        let same_machine = self.os == found.os && self.architecture == found.architecture;
+        let same_os = found.os.is_empty() || self.os == found.os;
+        if found.architecture.is_empty() {
+            return same_os;
+        }
+        let same_machine = same_os && self.architecture == found.architecture;
         same_machine && (self.variant.is_none() || self.meant_variant() == found.meant_variant())
+    }
+
+    /// Whether both operating system and architecture are known.
+    pub fn is_whole(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty()
     }
 
     fn meant_variant(&self) -> Option<&str> {
@@ -100,7 +109,14 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.os, self.architecture)?;
+        let known = |text: &str| {
+            if text.is_empty() {
+                "*".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        write!(out, "{}/{}", known(&self.os), known(&self.architecture))?;
         self.variant
             .as_ref()
             .map_or(Ok(()), |variant| write!(out, "/{variant}"))
@@ -151,6 +167,16 @@ mod tests {
         ] {
             assert!(!platform(wanted).matches(&platform(found)), "{wanted} {found}");
         }
+    }
+
+    #[test]
+    fn a_missing_half_of_a_listed_platform_matches_any() {
+        let half = |os: &str, architecture: &str| Platform::new(os, architecture, None);
+        let wanted = platform("linux/arm64");
+        assert!(wanted.matches(&half("", "aarch64")) && wanted.matches(&half("linux", "")));
+        assert!(!wanted.matches(&half("", "amd64")) && !wanted.matches(&half("windows", "")));
+        assert!(!half("", "arm64").is_whole() && platform("linux/arm64").is_whole());
+        assert_eq!(half("linux", "").to_string(), "linux/*");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub enum BadReference {
     TooLong,
     #[error("{given:?} contains {what}: write only host, path and tag, for example {EXAMPLE_URL}")]
     Forbidden { given: String, what: &'static str },
-    #[error("{given:?} is not a manifest URL: write {EXAMPLE_URL} (with a tag or sha256:… at the end)")]
+    #[error("{given:?} is not a manifest URL: write {EXAMPLE_URL} (with a tag or a digest at the end)")]
     NotAManifestUrl { given: String },
     #[error(
         "the path {given:?} before /v2/ has empty, '.' or '..' parts or invalid characters: write it like /registry"
@@ -267,9 +267,11 @@ fn check_letters(text: &str) -> Result<(), BadReference> {
 
 /// Whether there is a user, as in `ann:pw@host`. `host@sha256:…` is not a user but a misplaced digest.
 fn has_user(authority: &str) -> bool {
-    authority
-        .split_once('@')
-        .is_some_and(|(_, behind)| !behind.starts_with("sha256:"))
+    authority.split_once('@').is_some_and(|(_, behind)| {
+        !["sha256:", "sha512:"]
+            .iter()
+            .any(|digest| behind.starts_with(digest))
+    })
 }
 
 impl FromStr for ImageReference {

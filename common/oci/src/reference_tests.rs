@@ -83,14 +83,14 @@ fn a_refusal_says_what_to_write() {
     .map(refusal);
     insta::assert_snapshot!(refusals.join("\n"), @r#"
     an image reference is needed, for example harbor.example.com/library/nginx:1.27
-    "https://h.lan/v2/a/blobs/1" is not a manifest URL: write https://harbor.example.com/v2/library/nginx/manifests/1.27 (with a tag or sha256:… at the end)
+    "https://h.lan/v2/a/blobs/1" is not a manifest URL: write https://harbor.example.com/v2/library/nginx/manifests/1.27 (with a tag or a digest at the end)
     "h.lan" has no repository: write h.lan/library/nginx:1.27
     "Upper/case" is not a repository: write repositories in lower case
     "h.lan/a b" contains a space or control character: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
     "https://h.lan/v2/a/manifests/1?x=y" contains a query or fragment: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
     "https://ann:pw@h.lan/v2/a/manifests/1" contains a user name or password: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
     "ftp://h.lan/a:1" contains a scheme that is neither https:// nor http://: write only host, path and tag, for example https://harbor.example.com/v2/library/nginx/manifests/1.27
-    "sha512:00" is not a digest: write sha256: and 64 digits from 0-9a-f
+    "sha512:00" is not a digest: write sha256: and 64 digits from 0-9a-f, or sha512: and 128 of them
     "#);
 }
 

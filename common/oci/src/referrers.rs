@@ -3,9 +3,10 @@
 //!
 //! **Invariant:** the result is bounded; an entry that cannot be a manifest is only counted.
 
-use oci_distribution::manifest::OciImageIndex;
+use serde::Deserialize;
 
 use crate::bad_manifest::BadManifest;
+use crate::entry::RawEntries;
 use crate::manifest::{Descriptor, read};
 use crate::{Digest, Tag, strict};
 
@@ -20,6 +21,13 @@ pub struct Referrers {
     pub left_out: usize,
 }
 
+/// The list as registries send it. Go programs write an empty one as null.
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    manifests: RawEntries,
+}
+
 impl Referrers {
     /// Parses a list, which may be longer than the index of an image.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadManifest> {
@@ -30,14 +38,13 @@ impl Referrers {
 
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<(), BadManifest> {
         strict::check(bytes, strict::MANIFEST)?;
-        let index: OciImageIndex = read(bytes)?;
-        for entry in index.manifests {
-            let descriptor = Descriptor::of_entry(&entry).filter(Descriptor::is_manifest);
-            match descriptor {
-                Some(descriptor) if self.listed.len() < REFERRERS_LIMIT => self.listed.push(descriptor),
-                _ => self.left_out += 1,
-            }
-        }
+        let RawEntries { kept, count } = read::<List>(bytes)?.manifests;
+        let manifests = kept.iter().filter_map(|entry| Descriptor::of_entry(entry).ok());
+        let room = REFERRERS_LIMIT.saturating_sub(self.listed.len());
+        let before = self.listed.len();
+        self.listed
+            .extend(manifests.filter(Descriptor::is_manifest).take(room));
+        self.left_out += count.saturating_sub(self.listed.len() - before);
         Ok(())
     }
 
@@ -46,21 +53,25 @@ impl Referrers {
     }
 }
 
+/// The digits of a digest in a fallback tag, by the distribution specification: a tag has at most 128 characters.
+const FALLBACK_DIGITS: usize = 64;
+
 /// Returns the tag of the fallback index at registries without a referrers API.
 pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
-    tag(subject, "")
+    let digits = subject.hex().get(..FALLBACK_DIGITS)?;
+    format!("{}-{digits}", subject.algorithm().name()).parse().ok()
 }
 
-/// Returns the tags of cosign's signature, attestations and SBOM.
+/// Returns the tags of cosign's signature, attestations and SBOM. There are none for a sha512 digest, which is longer than a
+/// tag.
 pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
     [".sig", ".att", ".sbom"]
         .iter()
-        .filter_map(|ending| tag(subject, ending))
+        .filter_map(|ending| {
+            let tag = format!("{}-{}{ending}", subject.algorithm().name(), subject.hex());
+            tag.parse().ok()
+        })
         .collect()
-}
-
-fn tag(subject: &Digest, ending: &str) -> Option<Tag> {
-    format!("sha256-{}{ending}", subject.hex()).parse().ok()
 }
 
 #[cfg(test)]
@@ -68,6 +79,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::DigestAlgorithm;
 
     fn entry(number: usize, media_type: &str) -> Value {
         let digest = Digest::of(number.to_string().as_bytes());
@@ -111,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_may_be_null() {
+        for list in [json!(null), json!([])] {
+            let document = json!({"schemaVersion": 2, "manifests": list}).to_string();
+            assert_eq!(
+                Referrers::parse(document.as_bytes()).unwrap(),
+                Referrers::default()
+            );
+        }
+        assert_eq!(Referrers::parse(b"{}").unwrap(), Referrers::default());
+    }
+
+    #[test]
     fn tags_are_those_of_the_specification_and_of_cosign() {
         let subject = Digest::of(b"x");
         let name = format!("sha256-{}", subject.hex());
@@ -124,5 +148,9 @@ mod tests {
                 format!("{name}.sbom")
             ]
         );
+        let longer = DigestAlgorithm::Sha512.digest(b"x");
+        let name = format!("sha512-{}", &longer.hex()[..64]);
+        assert_eq!(fallback_tag(&longer).unwrap().to_string(), name);
+        assert_eq!(cosign_tags(&longer), []);
     }
 }

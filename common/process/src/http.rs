@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::Resolve;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy};
+use reqwest::{Client, ClientBuilder, Identity, Proxy};
+
+use crate::trust::{self, TrustError};
 
 pub const USER_AGENT: &str = concat!("stoker/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -23,7 +26,7 @@ const KEEPALIVE_TRIES: u32 = 3;
 /// Options of an HTTP client. `Debug` shows neither key nor proxy, which may hold secrets.
 #[derive(Clone, Default)]
 pub struct ClientOptions {
-    /// PEM of CAs that are trusted besides the system's.
+    /// PEM of certificates that are trusted besides the system's: CAs, or the server's own.
     pub ca_pem: Option<String>,
     pub insecure_skip_verify: bool,
     /// PEM of the client certificate and its private key, for servers that require one.
@@ -47,27 +50,25 @@ impl fmt::Debug for ClientOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("the CA file has no readable PEM certificate")]
-    NoCertificate,
-    // The library's text for these two could repeat parts of a key or a password.
-    #[error("the client certificate is unusable: give a PEM certificate and its unencrypted PEM private key")]
-    NoIdentity,
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    // The library's text could repeat a password.
     #[error("the proxy's URL is unusable: write http://proxy.example.com:3128")]
     NoProxy,
-    #[error("cannot build an HTTP client: check that CA certificates are installed on this machine")]
+    #[error("cannot build an HTTP client")]
     Build(#[source] reqwest::Error),
 }
 
 /// Builds a client.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn client(options: &ClientOptions) -> Result<Client, ClientError> {
-    configured(Client::builder(), options)
+    configured(checking(Client::builder(), options)?, options)
 }
 
 /// Builds a client that resolves names with the caller's resolver, which decides the addresses to dial.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
 pub fn guarded_client(options: &ClientOptions, names: Arc<dyn Resolve>) -> Result<Client, ClientError> {
-    configured(Client::builder().dns_resolver(names), options)
+    configured(checking(Client::builder().dns_resolver(names), options)?, options)
 }
 
 /// Builds a client with a ready-made TLS configuration.
@@ -77,9 +78,25 @@ pub(crate) fn client_over(tls: rustls::ClientConfig) -> Result<Client, ClientErr
     configured(builder, &ClientOptions::default())
 }
 
+/// Sets how servers' certificates are checked, and the client's own certificate.
+fn checking(builder: ClientBuilder, options: &ClientOptions) -> Result<ClientBuilder, ClientError> {
+    let identity = options.identity_pem.as_deref();
+    if !options.insecure_skip_verify {
+        let tls = trust::client_config(options.ca_pem.as_deref(), identity)?;
+        return Ok(builder.tls_backend_preconfigured(tls));
+    }
+    let builder = builder.tls_danger_accept_invalid_certs(true);
+    let Some(pem) = identity else {
+        return Ok(builder);
+    };
+    let identity = Identity::from_pem(pem.as_bytes()).map_err(|_| TrustError::NoIdentity)?;
+    Ok(builder.identity(identity))
+}
+
 fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client, ClientError> {
     let mut builder = builder
         .user_agent(USER_AGENT)
+        .default_headers(unencoded())
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_LIMIT)
@@ -90,19 +107,17 @@ fn configured(builder: ClientBuilder, options: &ClientOptions) -> Result<Client,
         .tcp_keepalive_retries(KEEPALIVE_TRIES)
         .tcp_nodelay(true)
         // HTTP/2 would put all transfers with one host on one connection.
-        .http1_only()
-        .tls_danger_accept_invalid_certs(options.insecure_skip_verify);
-    if let Some(pem) = &options.ca_pem {
-        builder = builder.tls_certs_merge(certificates(pem)?);
-    }
-    if let Some(pem) = &options.identity_pem {
-        let identity = Identity::from_pem(pem.as_bytes()).map_err(|_| ClientError::NoIdentity)?;
-        builder = builder.identity(identity);
-    }
+        .http1_only();
     if let Some(url) = &options.proxy {
         builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::NoProxy)?);
     }
     builder.build().map_err(ClientError::Build)
+}
+
+/// Asks for bodies as they are: digests and byte ranges are those of the plain bytes, and without this header HTTP lets a
+/// server choose any coding.
+fn unencoded() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))])
 }
 
 /// Builds a client that accepts any certificate, to inspect a server; responses carry the certificate
@@ -119,24 +134,7 @@ pub fn curious_client_like(options: &ClientOptions) -> Result<Client, ClientErro
         insecure_skip_verify: true,
         ..options.clone()
     };
-    configured(Client::builder().tls_info(true), &trusting)
-}
-
-/// Parses certificates ourselves, because the TLS library reads a file of junk as an empty list.
-fn certificates(pem: &str) -> Result<Vec<Certificate>, ClientError> {
-    use rustls_pki_types::pem::PemObject;
-    let certificates: Vec<Certificate> = rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes())
-        .map(|der| {
-            der.ok()
-                .and_then(|der| Certificate::from_der(&der).ok())
-                .ok_or(ClientError::NoCertificate)
-        })
-        .collect::<Result<_, _>>()?;
-    if certificates.is_empty() {
-        Err(ClientError::NoCertificate)
-    } else {
-        Ok(certificates)
-    }
+    configured(checking(Client::builder().tls_info(true), &trusting)?, &trusting)
 }
 
 #[cfg(test)]
@@ -189,7 +187,10 @@ mod tests {
             ca_pem: Some("junk".to_owned()),
             ..ClientOptions::default()
         };
-        assert!(matches!(client(&options), Err(ClientError::NoCertificate)));
+        assert!(matches!(
+            client(&options),
+            Err(ClientError::Trust(TrustError::NoCertificate))
+        ));
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
             ..ClientOptions::default()
         };
         let error = client(&options).expect_err("junk");
-        assert!(matches!(error, ClientError::NoIdentity));
+        assert!(matches!(error, ClientError::Trust(TrustError::NoIdentity)));
         assert!(!format!("{error} {error:?} {options:?}").contains("s3cret"));
     }
 

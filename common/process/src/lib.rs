@@ -16,6 +16,7 @@ mod readiness;
 mod running;
 mod serve;
 pub mod telemetry;
+pub mod trust;
 mod vitals;
 
 pub use readiness::{Latch, Readiness, readiness};

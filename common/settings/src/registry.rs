@@ -55,7 +55,7 @@ fn one(name: &str, section: &Section<'_>) -> Option<OwnRegistry> {
 fn settings(name: Option<RegistryName>, section: &Section<'_>) -> Option<RegistrySettings> {
     let plain_http = section.switch_or("plain_http", false);
     let insecure_skip_verify = section.switch_or("insecure_skip_verify", false);
-    let ca_pem = section.file_content("ca_file");
+    let ca_pem = section.certificates("ca_file");
     let client_identity = identity(section);
     let proxy = proxy(section);
     let max_connections = max_connections(section);

@@ -6,6 +6,7 @@
 
 pub mod between_peers;
 mod client;
+mod embedded;
 mod holdings;
 mod identity;
 mod images;
@@ -26,6 +27,7 @@ mod trace;
 mod tree;
 
 pub use client::{CallError, ManagerClient, join};
+pub use embedded::EmbeddedBytes;
 pub use holdings::{Holding, HoldingsReport, holdings_hash};
 pub use identity::{
     BadCluster, CertificateStanding, ClusterName, MANAGER_HOST, NoIdentity, PEER_HOST, PeerCertificate,

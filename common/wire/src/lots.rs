@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::{
-    ImageRules, KnownImageRules, Neighbourhood, ObjectKind, PublicObjects, Question, RemovalList, Signed,
-    TagMeaning, TraceContext,
+    EmbeddedBytes, ImageRules, KnownImageRules, Neighbourhood, ObjectKind, PublicObjects, Question,
+    RemovalList, Signed, TagMeaning, TraceContext,
 };
 
 /// A peer's long poll for lots; the manager responds when there is something or the wait is over.
@@ -75,6 +75,9 @@ pub struct LotPlacement {
     pub location: String,
     /// `share` URLs of peers that hold the object whole, best first.
     pub parents: Vec<String>,
+    /// The object itself, if the registry does not have it under its digest or the manifest embeds it. Seeds only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<EmbeddedBytes>,
 }
 
 /// The progress of all placements in transfer; also the heartbeat.

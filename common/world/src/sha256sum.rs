@@ -1,5 +1,6 @@
-//! Verifies a peer's sealed files with the real `sha256sum`, independent of the code under test.
+//! Verifies a peer's sealed files with the real `sha256sum` and `sha512sum`, independent of the code under test.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,10 +12,18 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// Returns the file of an object in the store of a peer with this data folder.
 pub fn sealed_path(data_dir: &Path, digest: &str) -> PathBuf {
-    let hex = digest
-        .strip_prefix("sha256:")
-        .unwrap_or_else(|| panic!("`{digest}` is not a digest"));
-    data_dir.join("store/sealed").join(&hex[..2]).join(hex)
+    let (algorithm, hex) = split(digest);
+    let name = match algorithm {
+        "sha256" => hex.to_owned(),
+        _ => format!("{algorithm}-{hex}"),
+    };
+    data_dir.join("store/sealed").join(&hex[..2]).join(name)
+}
+
+fn split(digest: &str) -> (&str, &str) {
+    digest
+        .split_once(':')
+        .unwrap_or_else(|| panic!("`{digest}` is not a digest"))
 }
 
 /// Fails unless the peer holds all of these objects, each with the right bytes.
@@ -24,25 +33,30 @@ pub async fn assert_seed_holds<D: AsRef<str>>(data_dir: &Path, digests: impl Int
     }
 }
 
-/// Checks that the peer holds all of these objects; the error is the output of `sha256sum`.
+/// Checks that the peer holds all of these objects; the error is the output of `sha256sum` or `sha512sum`.
 pub async fn seed_holds<D: AsRef<str>>(
     data_dir: &Path,
     digests: impl IntoIterator<Item = D>,
 ) -> Result<(), String> {
-    let line = |digest: D| {
-        let path = sealed_path(data_dir, digest.as_ref());
-        format!(
-            "{}  {}\n",
-            digest.as_ref().trim_start_matches("sha256:"),
-            path.display()
-        )
-    };
-    let list: Vec<String> = digests.into_iter().map(line).collect();
-    assert!(!list.is_empty(), "no objects were given, so nothing was checked");
+    let mut lists = BTreeMap::<String, String>::new();
+    for digest in digests {
+        let digest = digest.as_ref();
+        let (algorithm, hex) = split(digest);
+        let line = format!("{hex}  {}\n", sealed_path(data_dir, digest).display());
+        lists.entry(algorithm.to_owned()).or_default().push_str(&line);
+    }
+    assert!(!lists.is_empty(), "no objects were given, so nothing was checked");
+    for (algorithm, list) in lists {
+        check(&algorithm, &list).await?;
+    }
+    Ok(())
+}
+
+async fn check(algorithm: &str, list: &str) -> Result<(), String> {
     let folder = files::temporary("sums");
     let sums = folder.path().join("sums");
-    files::write(&sums, list.concat());
-    let mut command = Command::new("sha256sum");
+    files::write(&sums, list);
+    let mut command = Command::new(format!("{algorithm}sum"));
     command.args(["--check", "--strict", "--quiet"]).arg(&sums);
     let output = run(command, LIMIT).await;
     if output.status.success() {
@@ -62,7 +76,10 @@ pub fn sealed_digests(data_dir: &Path) -> Vec<String> {
     let names = names.filter_map(|file| file.file_name().into_string().ok());
     let mut digests: Vec<String> = names
         .filter(|name| !name.contains('.'))
-        .map(|hex| format!("sha256:{hex}"))
+        .map(|name| match name.split_once('-') {
+            Some((algorithm, hex)) => format!("{algorithm}:{hex}"),
+            None => format!("sha256:{name}"),
+        })
         .collect();
     digests.sort();
     digests

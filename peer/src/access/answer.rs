@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use oci::{Digest, FromInside};
+use oci::{BadDigest, Digest, FromInside};
 
 use super::bars::Bar;
 use super::decision::AnswerKind;
@@ -13,8 +13,10 @@ use super::failure::Failure;
 pub(crate) struct ObjectInfo {
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<String>,
-    /// `Docker-Content-Digest`, unless it is of an algorithm that is not served here.
+    /// `Docker-Content-Digest`.
     pub(super) digest: Option<Digest>,
+    /// The algorithm of a `Docker-Content-Digest` that cannot be verified.
+    pub(super) unknown_algorithm: Option<String>,
 }
 
 /// The caller may read the object.
@@ -84,6 +86,8 @@ pub(crate) enum RegistryAnswer {
         is_inside: bool,
     },
     Refused(StatusCode),
+    /// The registry names a digest of this algorithm, which cannot be verified.
+    UnknownAlgorithm(String),
     /// 412: a rule of the registry bars this image.
     Barred(Bar),
     /// This question got no answer; the host is reachable.
@@ -108,7 +112,7 @@ impl RegistryAnswer {
         match self {
             Self::Granted(_) => AnswerKind::Granted,
             Self::Challenge { .. } => AnswerKind::Challenge,
-            Self::Refused(_) | Self::Barred(_) => AnswerKind::Refused,
+            Self::Refused(_) | Self::Barred(_) | Self::UnknownAlgorithm(_) => AnswerKind::Refused,
             Self::Failed(_) => AnswerKind::Failed,
             Self::Unreachable => AnswerKind::Unreachable,
         }
@@ -118,13 +122,18 @@ impl RegistryAnswer {
 impl From<&HeaderMap> for ObjectInfo {
     fn from(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let digest = text("docker-content-digest").map(str::parse);
         Self {
             // Servers that do not know the length write 0.
             size: text(CONTENT_LENGTH.as_str())
                 .and_then(|length| length.parse().ok())
                 .filter(|size| *size > 0),
             media_type: text(CONTENT_TYPE.as_str()).map(str::to_owned),
-            digest: text("docker-content-digest").and_then(|digest| digest.parse().ok()),
+            unknown_algorithm: match &digest {
+                Some(Err(BadDigest::UnknownAlgorithm { algorithm })) => Some(algorithm.clone()),
+                _ => None,
+            },
+            digest: digest.and_then(Result::ok),
         }
     }
 }

@@ -36,21 +36,23 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// Returns the objects that can be fetched. An entry that is unusable, and a whole manifest that is invalid, cover
+    /// nothing: the manifest is served as it is.
     pub(crate) fn of(bytes: &[u8], media_type: &str) -> Self {
         match parse(bytes, media_type) {
             Ok(Manifest::Image { config, layers, .. }) => Self {
                 manifests: HashSet::new(),
-                blobs: std::iter::once(config)
+                blobs: config
+                    .into_iter()
                     .chain(layers)
                     .filter(|object| object.urls.is_empty() && !object.is_foreign())
                     .map(|object| (object.digest, object.size))
                     .collect(),
             },
-            Ok(Manifest::Index { entries }) => Self {
+            Ok(Manifest::Index { entries, .. }) => Self {
                 manifests: entries.into_iter().map(|entry| entry.descriptor.digest).collect(),
                 blobs: HashMap::new(),
             },
-            // An invalid manifest covers nothing.
             Err(_) => Self::default(),
         }
     }

@@ -83,6 +83,7 @@ impl Access {
             }
             RegistryAnswer::Barred(bar) => Refusal::Barred(bar.clone()),
             RegistryAnswer::Refused(status) => Refusal::of_registry(*status, unknown(kind), registry),
+            RegistryAnswer::UnknownAlgorithm(algorithm) => Refusal::unknown_algorithm(algorithm),
             RegistryAnswer::Failed(failure) => Refusal::Failed(failure.clone()),
             RegistryAnswer::Granted(_) | RegistryAnswer::Unreachable => self.unavailable(caller),
         }
@@ -212,6 +213,7 @@ impl Access {
             }
             RegistryAnswer::Challenge { .. }
             | RegistryAnswer::Refused(_)
+            | RegistryAnswer::UnknownAlgorithm(_)
             | RegistryAnswer::Failed(_)
             | RegistryAnswer::Unreachable => None,
         }
@@ -269,6 +271,7 @@ fn is_refusal(caller: &Caller, answer: &RegistryAnswer) -> bool {
         RegistryAnswer::Granted(_)
         | RegistryAnswer::Barred(_)
         | RegistryAnswer::Failed(_)
+        | RegistryAnswer::UnknownAlgorithm(_)
         | RegistryAnswer::Unreachable => false,
     }
 }

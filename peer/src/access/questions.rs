@@ -128,7 +128,7 @@ impl Access {
 
     /// Returns the size of the held object, or the one in a manifest of this location.
     fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
-        if *digest == Digest::of(b"") {
+        if *digest == digest.of_same_algorithm(b"") {
             return Some(0);
         }
         let held = self.store.sealed(digest).map(|sealed| sealed.size);
@@ -285,7 +285,7 @@ fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> RegistryAn
 pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, RegistryAnswer) {
     let info = ObjectInfo::from(response.headers());
     let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
-    let hashed = bytes.as_deref().map(Digest::of);
+    let hashed = bytes.as_deref().map(|bytes| digest.of_same_algorithm(bytes));
     let bytes = bytes.filter(|_| hashed.as_ref() == Some(digest));
     // A body that was cut off is not wrong: the fetch will prove the bytes.
     if bytes.is_some() || (hashed.is_none() && info.digest.as_ref() == Some(digest)) {
@@ -322,7 +322,7 @@ mod tests {
         ObjectInfo {
             size,
             media_type: Some(media_type.to_owned()),
-            digest: None,
+            ..ObjectInfo::default()
         }
     }
 

@@ -37,6 +37,12 @@ impl Refusal {
         Self::Status(StatusCode::NOT_FOUND, code, text.into(), Side::Caller)
     }
 
+    /// A digest of this algorithm cannot be verified here: the runtime asks the registry itself.
+    pub(crate) fn unknown_algorithm(algorithm: &str) -> Self {
+        let text = format!("{algorithm} digests cannot be verified here: ask the registry itself");
+        Self::not_found("UNSUPPORTED", text)
+    }
+
     /// This peer cannot serve the object now.
     pub(crate) fn unavailable(text: impl Into<String>) -> Self {
         Self::unavailable_for(Side::Peer, text)

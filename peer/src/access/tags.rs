@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** every request for a tag asks the registry. Its answer to this caller is also the grant for the manifest
 //! that the tag leads to. The last meaning is given for an unreachable host; for a failed or slow question only if the
-//! caller has a fresh grant or the image is public. It always carries a `Warning`.
+//! caller has a fresh grant or the image is public. It always carries a `Warning`. The digest has the algorithm that the
+//! registry names; if that cannot be verified, the tag is refused.
 
+use axum::body::Bytes;
 use http::{Method, StatusCode};
-use oci::{Digest, ForwardedObject, Tag, TagOrDigest};
+use oci::{Digest, DigestAlgorithm, ForwardedObject, Tag, TagOrDigest};
 use tokio::time::{Instant, timeout_at};
 use wire::{ObjectKind, TagRecord};
 
@@ -136,6 +138,9 @@ impl Access {
         let head = self.send_question(question, Method::HEAD, deadline).await?;
         match self.read_answer(&question.caller, head).await {
             RegistryAnswer::Granted(info) => {
+                if let Some(algorithm) = info.unknown_algorithm {
+                    return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+                }
                 if let Some(digest) = info.digest.clone() {
                     return Ok(ResolvedTag {
                         digest,
@@ -151,20 +156,48 @@ impl Access {
         self.read_whole(question, deadline).await
     }
 
+    /// Returns the manifest that the registry sends for the tag, if it has this digest.
+    pub(crate) async fn bytes_of_tag(
+        &self,
+        caller: &Caller,
+        tag: &Tag,
+        accept: Vec<String>,
+        digest: &Digest,
+    ) -> Option<Bytes> {
+        let question = TagQuestion {
+            caller: caller.clone(),
+            tag: tag.clone(),
+            accept,
+            by_get: true,
+            has_kept_meaning: false,
+        };
+        let read = self.read_whole(&question, Instant::now() + LIMIT).await;
+        let resolved = read.ok().filter(|resolved| resolved.digest == *digest)?;
+        resolved.bytes
+    }
+
     async fn read_whole(&self, question: &TagQuestion, deadline: Instant) -> TagAnswer {
         let whole = self.send_question(question, Method::GET, deadline).await?;
         if !whole.status().is_success() {
             return Err(self.read_answer(&question.caller, whole).await);
         }
         let info = ObjectInfo::from(whole.headers());
+        if let Some(algorithm) = info.unknown_algorithm {
+            return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
+        }
         let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
                 "the manifest was cut off, too slow or too large: pull again, or read the registry's log",
             ))
         })?;
+        // By the registry's algorithm: it does not know the manifest by another digest.
+        let algorithm = info
+            .digest
+            .as_ref()
+            .map_or(DigestAlgorithm::Sha256, Digest::algorithm);
         Ok(ResolvedTag {
-            digest: Digest::of(&bytes),
+            digest: algorithm.digest(&bytes),
             info: ObjectInfo {
                 size: Some(bytes.len() as u64),
                 ..info

@@ -29,7 +29,7 @@ pub enum UnprovenRanges {
     /// Sends each chunk after a check against the hashes of one seed. Fast, but trusts that seed.
     #[default]
     VerifiedBySeed,
-    /// Sends bytes only after the sha256 of the whole object is proven.
+    /// Sends bytes only after the digest of the whole object is proven.
     HeldBack,
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use oci::{BlobPart, DigestHasher, Registry, RegistryError, TagOrDigest};
+use oci::{BlobPart, Registry, RegistryError, TagOrDigest};
 use store::Sealed;
 use wire::ObjectKind;
 
@@ -92,7 +92,7 @@ async fn has_whole(registry: &Registry, held: &Sealed, wanted: &FetchSpec) -> Re
         Ok(sent) => sent.stream,
         Err(error) => return not_the_object(error),
     };
-    let (mut hash, mut length) = (DigestHasher::default(), 0_u64);
+    let (mut hash, mut length) = (held.digest.hasher(), 0_u64);
     while let Some(piece) = body.next().await {
         let piece = match piece {
             Ok(piece) => piece,

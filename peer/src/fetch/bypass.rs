@@ -1,7 +1,7 @@
 //! Streams an object without the disk: when the disk is full, each reader still gets its bytes from a source of
 //! its own.
 //!
-//! **Invariant:** as with a fetch on disk, the last chunk is held back until the sha256 of the whole is proven.
+//! **Invariant:** as with a fetch on disk, the last chunk is held back until the digest of the whole is proven.
 //! The hash continues from the landed bytes, and the rest is fetched.
 
 use std::ops::Range;

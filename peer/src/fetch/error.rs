@@ -17,7 +17,7 @@ pub enum FetchError {
         reasons: String,
     },
     #[error(
-        "object {} from {from} has wrong bytes (sha256 {}): check the storage there, or push the image again; nothing was kept",
+        "object {} from {from} has wrong bytes (digest {}): check the storage there, or push the image again; nothing was kept",
         .digest.short(), .found.short()
     )]
     WrongBytes {
@@ -118,7 +118,7 @@ mod tests {
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
         object e28d98ac666a was not fetched: registry.lan: 404 Not Found; check the name
-        object e28d98ac666a from registry.lan has wrong bytes (sha256 a3ead5eedad5): check the storage there, or push the image again; nothing was kept
+        object e28d98ac666a from registry.lan has wrong bytes (digest a3ead5eedad5): check the storage there, or push the image again; nothing was kept
         object e28d98ac666a has 77 bytes at registry.lan instead of 7: push the image again, or check the proxies on the way
         object e28d98ac666a was not written to /var/lib/stoker/store on this peer: No space left on device; free space or repair the disk
         object e28d98ac666a changed while it was read: read it again from its start

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::DigestHasher;
+use oci::{Digest, DigestHasher};
 use wire::Side;
 
 use super::error::FetchError;
@@ -59,11 +59,11 @@ pub(super) struct Remains {
 }
 
 impl Remains {
-    pub(super) fn nothing() -> Self {
+    pub(super) fn nothing(digest: &Digest) -> Self {
         Self {
             file: None,
             landed: 0,
-            hash: Some(DigestHasher::default()),
+            hash: Some(digest.hasher()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Runs one fetch of an object: parents in their order, then the registry. Each source continues where the last
 //! one stopped.
 //!
-//! **Invariant:** only bytes whose sha256 is the digest are sealed. A parent's bytes are checked chunk by chunk
+//! **Invariant:** only bytes that have the digest are sealed. A parent's bytes are checked chunk by chunk
 //! against the BLAKE3 hashes of a parent that has proven the whole; wrong chunks never land. If the whole is
 //! wrong all the same, all of it is deleted and its sources are excluded.
 
@@ -43,7 +43,7 @@ impl FetchTask<'_> {
         for take in 0..TAKES {
             let partial = match self.store.partial(&self.spec.digest).await {
                 Ok(partial) => partial,
-                Err(error) => return self.disk(&error, Remains::nothing()),
+                Err(error) => return self.disk(&error, Remains::nothing(&self.spec.digest)),
             };
             let resumed = partial.len();
             self.begin(take, &partial);
@@ -70,7 +70,7 @@ impl FetchTask<'_> {
                 }
                 Err(error) => {
                     drop(file);
-                    return self.disk(&error, Remains::nothing());
+                    return self.disk(&error, Remains::nothing(&self.spec.digest));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::header::{ACCEPT, WARNING};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use oci::{Digest, TagOrDigest};
 use wire::ObjectKind;
 
@@ -37,7 +37,7 @@ impl Front {
             .await?;
         let is_stale = granted.is_stale;
         let mut response = self
-            .manifest_response(caller, granted, headers, head_only, outcome)
+            .manifest_response(caller, (wanted, granted), headers, head_only, outcome)
             .await?;
         if is_stale {
             response.headers_mut().insert(WARNING, STALE);
@@ -69,7 +69,7 @@ impl Front {
     async fn manifest_response(
         &self,
         caller: &Caller,
-        granted: GrantedManifest,
+        (wanted, granted): (&TagOrDigest, GrantedManifest),
         headers: &HeaderMap,
         head_only: bool,
         outcome: &mut PullOutcome,
@@ -88,7 +88,13 @@ impl Front {
         }
         let bytes = match bytes {
             Some(bytes) => self.keep_sent(caller, &digest, &grant, bytes, outcome),
-            None => self.fetch_bytes(caller, &digest, &grant, outcome).await?,
+            None => match self.fetch_bytes(caller, &digest, &grant, outcome).await {
+                Err(refusal) if refusal.status() == StatusCode::NOT_FOUND => {
+                    let sent = self.bytes_of_tag(caller, wanted, headers, &digest).await;
+                    self.keep_sent(caller, &digest, &grant, sent.ok_or(refusal)?, outcome)
+                }
+                fetched => fetched?,
+            },
         };
         let media_type = self.media_type(&digest, grant.info.as_ref(), &bytes);
         let location = caller.location();
@@ -102,6 +108,20 @@ impl Front {
             return Ok(head.whole(Body::empty()));
         }
         Ok(manifest_part(&head, &bytes, headers, outcome))
+    }
+
+    /// Reads a manifest under its tag, because some registries do not have it under its digest.
+    async fn bytes_of_tag(
+        &self,
+        caller: &Caller,
+        wanted: &TagOrDigest,
+        headers: &HeaderMap,
+        digest: &Digest,
+    ) -> Option<Bytes> {
+        let accept = accept(headers);
+        self.access
+            .bytes_of_tag(caller, wanted.tag()?, accept, digest)
+            .await
     }
 
     async fn fetch_bytes(

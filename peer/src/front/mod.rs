@@ -108,7 +108,7 @@ impl Front {
             return Err(Refusal::unavailable(text));
         };
         outcome.hold(room);
-        let requested = readable(&request.method, requested)?;
+        let requested = readable(request, requested)?;
         let headers = &request.headers;
         let allowed = self
             .access
@@ -150,8 +150,8 @@ fn object_path(request: &Parts) -> Option<ObjectPath> {
 }
 
 /// Returns the requested object, if the method and the path are ones that this peer serves.
-fn readable(method: &Method, requested: Option<ObjectPath>) -> Result<ObjectPath, Refusal> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
+fn readable(request: &Parts, requested: Option<ObjectPath>) -> Result<ObjectPath, Refusal> {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
         return Err(Refusal::Status(
             StatusCode::METHOD_NOT_ALLOWED,
             "UNSUPPORTED",
@@ -159,10 +159,11 @@ fn readable(method: &Method, requested: Option<ObjectPath>) -> Result<ObjectPath
             Side::Caller,
         ));
     }
-    requested.ok_or_else(|| {
-        Refusal::not_found(
+    requested.ok_or_else(|| match path::unknown_algorithm(request.uri.path()) {
+        Some(algorithm) => Refusal::unknown_algorithm(&algorithm),
+        None => Refusal::not_found(
             "UNSUPPORTED",
             "this path is not served: ask the registry itself for anything but manifests and blobs",
-        )
+        ),
     })
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use oci::{Digest, RegistryName, Repository, TagOrDigest};
+use oci::{BadDigest, Digest, RegistryName, Repository, TagOrDigest};
 use percent_encoding::percent_decode_str;
 use wire::ObjectKind;
 
@@ -61,6 +61,17 @@ pub(crate) fn parse_with_registry(path: &str) -> Option<ObjectPath> {
     read(path, true)
 }
 
+/// Returns the algorithm of the digest in a path, if it is one that cannot be verified.
+pub(crate) fn unknown_algorithm(path: &str) -> Option<String> {
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    let (rest, name) = decoded.strip_prefix("/v2/")?.rsplit_once('/')?;
+    let is_object = rest.ends_with("/manifests") || rest.ends_with("/blobs");
+    match name.parse::<Digest>() {
+        Err(BadDigest::UnknownAlgorithm { algorithm }) if is_object => Some(algorithm),
+        _ => None,
+    }
+}
+
 fn read(path: &str, may_name_registry: bool) -> Option<ObjectPath> {
     let decoded = percent_decode_str(path).decode_utf8().ok()?;
     let rest = decoded.strip_prefix("/v2/")?;
@@ -105,6 +116,7 @@ fn tag_or_digest(text: &str) -> Option<TagOrDigest> {
 
 #[cfg(test)]
 mod tests {
+    use oci::DigestAlgorithm;
     use proptest::prelude::*;
 
     use super::*;
@@ -185,12 +197,37 @@ mod tests {
             "/v2/a/%2e%2e/manifests/x",
             "/v2/a/manifests/..",
             "/v2/a/manifests/sha256:00",
+            "/v2/a/manifests/sha512:00",
+            "/v2/a/blobs/blake3:00",
             "/v2/a/blobs/latest",
             "/v2//manifests/x",
             "/v2/A/manifests/x",
             "/v2/a/manifests/%ff",
         ] {
             assert_eq!(parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_digest_may_be_sha512_and_other_algorithms_are_named() {
+        let digest = DigestAlgorithm::Sha512.digest(b"");
+        let blob = parse(&format!("/v2/a/blobs/{digest}")).expect("a blob");
+        assert_eq!(blob.object, RequestedObject::Blob(digest));
+        assert_eq!(
+            unknown_algorithm("/v2/a/blobs/blake3%3A00").as_deref(),
+            Some("blake3")
+        );
+        assert_eq!(
+            unknown_algorithm("/v2/a/manifests/md5:00").as_deref(),
+            Some("md5")
+        );
+        for path in [
+            "/v2/a/tags/md5:00",
+            "/v2/a/blobs/sha256:00",
+            "/v2/a/manifests/v1",
+            "md5:00",
+        ] {
+            assert_eq!(unknown_algorithm(path), None, "{path}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Spot checks: reads a range of an object from a seed, as any peer does, and compares it with our copy.
 //!
-//! **Invariant:** `Different` is reported only after the sha256 of our copy was proven again, so that damage on our disk
+//! **Invariant:** `Different` is reported only after the digest of our copy was proven again, so that damage on our disk
 //! is never reported as a seed's fault, and only of a seed that says it holds the whole object: bytes of a running fetch
 //! are not proven yet.
 //! Only seeds of our cluster are read, and at most one chunk.
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt as _;
-use oci::{Digest, DigestHasher, Location};
+use oci::{Digest, Location};
 use store::{RemovalReason, Sealed};
 use tokio::time::timeout;
 use tracing::warn;
@@ -104,7 +104,7 @@ async fn read_own(own: &Sealed, range: Range<u64>) -> Result<Bytes, String> {
 
 /// Returns whether our copy still has its digest.
 async fn is_sound(own: &Sealed) -> Result<bool, String> {
-    let mut hash = DigestHasher::default();
+    let mut hash = own.digest.hasher();
     let mut pieces = Box::pin(own.read(0..own.size).await.map_err(in_words)?);
     while let Some(piece) = pieces.try_next().await.map_err(in_words)? {
         hash.update(&piece);

@@ -183,7 +183,7 @@ async fn fetch(
     let opened = credential.first(orders, session, lot, &wanted).await;
     let ended = matches!(opened, FirstCredential::Ended);
     wanted.credential = opened.into();
-    let mut fetched = follow(orders, lot.work, wanted.clone(), taken).await;
+    let mut fetched = take_in(orders, lot.work, order, &wanted, taken).await;
     if let Err(error) = &fetched
         && error.side() == Side::Caller
         && let Some(own) = configured(orders, session, lot, &wanted).await
@@ -260,6 +260,30 @@ fn credential_ended(peer: &str, wanted: &FetchSpec, error: &FetchError) -> Place
         side: Side::Caller,
         word: "credential_ended",
     }
+}
+
+/// Stores the bytes that came with the lot, else follows a fetch.
+async fn take_in(
+    orders: &OrdersContext,
+    work: i64,
+    order: &LotPlacement,
+    wanted: &FetchSpec,
+    taken: &TakenLots,
+) -> Result<FetchReport, FetchError> {
+    let keep = || {
+        if let Some(embedded) = &order.bytes {
+            let bytes = embedded.bytes().to_vec().into();
+            orders.fetches.keep(wanted.clone(), bytes);
+        }
+    };
+    keep();
+    let fetched = follow(orders, work, wanted.clone(), taken).await;
+    if fetched.is_ok() || order.bytes.is_none() {
+        return fetched;
+    }
+    // It joined a fetch of a caller, which asked the registry by digest.
+    keep();
+    follow(orders, work, wanted.clone(), taken).await
 }
 
 /// Fetches the object, or joins its fetch. A fetch that a runtime began does not wait where the registry refuses by

@@ -19,7 +19,7 @@ impl IntoResponse for ShareRefusal {
         match self {
             Self::NotADigest => (
                 StatusCode::BAD_REQUEST,
-                "the digest is invalid: write sha256: and 64 hexadecimal digits",
+                "the digest is invalid: write sha256: and 64, or sha512: and 128 hexadecimal digits",
             )
                 .into_response(),
             Self::NoLocation => {

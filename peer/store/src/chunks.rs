@@ -1,4 +1,4 @@
-//! BLAKE3 hashes of every [`CHUNK`] of an object, made beside its sha256, and the sidecar file of a sealed
+//! BLAKE3 hashes of every [`CHUNK`] of an object, made beside its digest, and the sidecar file of a sealed
 //! object.
 //!
 //! The sidecar also keeps what the bytes do not say (kind, media type), so that losing the index loses no

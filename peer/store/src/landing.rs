@@ -1,6 +1,6 @@
 //! Where the bytes of an object land: at the frontier one after the other, and chunks beyond it in any order.
 //!
-//! **Invariant:** what has landed is never written again. The sha256 covers the bytes up to the *frontier*; a
+//! **Invariant:** what has landed is never written again. The object's hasher covers the bytes up to the *frontier*; a
 //! chunk beyond it is hashed when the frontier gets there. A chunk is listed once all of it is written.
 //!
 //! Everything here blocks: call it off the async threads.
@@ -43,7 +43,7 @@ pub(super) struct Landing {
 struct LandingState {
     /// Bytes from the start without a gap, all hashed.
     frontier: u64,
-    sha: DigestHasher,
+    hasher: DigestHasher,
     /// The hasher of the chunk that the frontier is in.
     chunk: blake3::Hasher,
     hashes: Vec<Option<ChunkHash>>,
@@ -65,7 +65,7 @@ impl Landing {
         };
         let mut state = LandingState {
             frontier: 0,
-            sha: DigestHasher::default(),
+            hasher: digest.hasher(),
             chunk: blake3::Hasher::new(),
             hashes: Vec::new(),
             there: ChunkSet::default(),
@@ -91,7 +91,7 @@ impl Landing {
     }
 
     pub(super) fn hash_so_far(&self) -> DigestHasher {
-        self.state().sha.clone()
+        self.state().hasher.clone()
     }
 
     /// The end of the bytes that can be read from `at` without a gap; `at` if there are none. May lie beyond
@@ -202,7 +202,7 @@ impl Landing {
             state.list(last - 1, hash);
         }
         let hashes = state.hashes.iter().copied().map_while(|hash| hash).collect();
-        (state.sha.clone().finish(), hashes)
+        (state.hasher.clone().finish(), hashes)
     }
 
     /// Writes first and counts last: after an error the hashes are still those of the bytes that landed before.
@@ -216,7 +216,7 @@ impl Landing {
         } else {
             state.chunk.update(bytes);
         }
-        state.sha.update(bytes);
+        state.hasher.update(bytes);
         state.frontier = landed;
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Landing {
 
 impl LandingState {
     fn take_in(&mut self, chunk: &[u8]) {
-        self.sha.update(chunk);
+        self.hasher.update(chunk);
         self.frontier += chunk.len() as u64;
     }
 

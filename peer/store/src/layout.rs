@@ -1,12 +1,16 @@
 //! The paths of the store's files. Only a [`Digest`] becomes a file name.
+//!
+//! A sha256 object is named by its digits alone, because stores of older versions are; `sha512-` stands before the digits
+//! of the others.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use oci::Digest;
+use oci::{Digest, DigestAlgorithm};
 
-/// Below the store's folder: `sealed/ab/<hex>` and `<hex>.chunks`, `partial/<hex>.part` and `<hex>.chunks`, `index.redb`,
-/// `catalog.json`.
+/// Below the store's folder: `sealed/ab/<name>` and `<name>.chunks`, `partial/<name>.part` and `<name>.chunks`,
+/// `index.redb`, `catalog.json`. `ab` are the first two digits.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,
@@ -44,11 +48,11 @@ impl Layout {
     }
 
     pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
-        self.partial_dir().join(format!("{}.part", digest.hex()))
+        self.partial_dir().join(format!("{}.part", file_name(digest)))
     }
 
     pub(crate) fn partial_chunks(&self, digest: &Digest) -> PathBuf {
-        self.partial_dir().join(format!("{}.chunks", digest.hex()))
+        self.partial_dir().join(format!("{}.chunks", file_name(digest)))
     }
 
     pub(crate) fn shelf(&self, digest: &Digest) -> PathBuf {
@@ -57,11 +61,11 @@ impl Layout {
     }
 
     pub(crate) fn sealed(&self, digest: &Digest) -> PathBuf {
-        self.shelf(digest).join(digest.hex())
+        self.shelf(digest).join(&*file_name(digest))
     }
 
     pub(crate) fn sealed_chunks(&self, digest: &Digest) -> PathBuf {
-        self.shelf(digest).join(format!("{}.chunks", digest.hex()))
+        self.shelf(digest).join(format!("{}.chunks", file_name(digest)))
     }
 
     /// The 256 folders of sealed objects.
@@ -73,6 +77,24 @@ impl Layout {
     fn sealed_dir(&self) -> PathBuf {
         self.root.join("sealed")
     }
+}
+
+fn file_name(digest: &Digest) -> Cow<'_, str> {
+    match digest.algorithm() {
+        DigestAlgorithm::Sha256 => digest.hex().into(),
+        other => format!("{}-{}", other.name(), digest.hex()).into(),
+    }
+}
+
+/// Returns the digest of the object that has this file name.
+pub(crate) fn digest_named(name: &str) -> Option<Digest> {
+    let text = match name.split_once('-') {
+        // A sha256 object has one name only.
+        Some((algorithm, _)) if algorithm == DigestAlgorithm::Sha256.name() => return None,
+        Some((algorithm, hex)) => format!("{algorithm}:{hex}"),
+        None => format!("{}:{name}", DigestAlgorithm::Sha256.name()),
+    };
+    text.parse().ok()
 }
 
 /// Makes the names in a folder durable.

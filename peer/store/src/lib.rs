@@ -1,6 +1,6 @@
 //! Stores objects by digest.
 //!
-//! **Invariant:** if `sealed/ab/abcd…` exists, its bytes have that sha256 and were on disk before the file got its name.
+//! **Invariant:** if `sealed/ab/abcd…` exists, its bytes have that digest and were on disk before the file got its name.
 //! A [`Partial`] becomes [`Sealed`] only by [`Partial::prove`] and [`Proven::seal`].
 //!
 //! Non-goals: registries, peers and preheats.

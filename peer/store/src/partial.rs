@@ -1,6 +1,6 @@
 //! A partial object: a file without a name of its own.
 //!
-//! **Invariant:** the only way to a name is [`Partial::prove`] (sha256 over every byte) and [`Proven::seal`]
+//! **Invariant:** the only way to a name is [`Partial::prove`] (the digest of every byte) and [`Proven::seal`]
 //! (fsync, then rename). Bytes are hashed as they pass; chunks that land out of order are hashed when the
 //! frontier reaches them. After a crash the file is checked against its list of chunk hashes, and good chunks
 //! are kept.
@@ -34,7 +34,7 @@ pub struct Partial {
 #[derive(Clone)]
 pub struct PartialView(Arc<Landing>);
 
-/// All bytes are here and have the right sha256. Readers may have the last chunk now.
+/// All bytes are here and have the digest. Readers may have the last chunk now.
 pub struct Proven {
     store: Store,
     digest: Digest,
@@ -84,7 +84,7 @@ impl Partial {
         PartialView(self.landing.clone())
     }
 
-    /// The sha256 state of the bytes before the frontier, for readers that continue without the disk.
+    /// The hasher after the bytes before the frontier, for readers that continue without the disk.
     pub fn hash_so_far(&self) -> DigestHasher {
         self.landing.hash_so_far()
     }
@@ -112,7 +112,7 @@ impl Partial {
         landed.map_err(LandError::from)?
     }
 
-    /// Checks the sha256. Wrong bytes are removed at once.
+    /// Checks the digest. Wrong bytes are removed at once.
     pub async fn prove(self) -> io::Result<Result<Proven, WrongBytes>> {
         let landing = self.landing.clone();
         let (found, hashes) = off_thread(move || Ok(landing.finish())).await?;

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::catalog::{self, CatalogEntry};
 use super::chunks::{About, read_about};
-use super::layout::{Layout, remove_if_there, remove_partial};
+use super::layout::{Layout, digest_named, remove_if_there, remove_partial};
 
 /// Threads that read folders: a disk answers several at once, and the start waits for all of them.
 const READERS: usize = 4;
@@ -127,6 +127,5 @@ pub(super) fn sweep_partials(layout: &Layout) -> io::Result<HashSet<Digest>> {
 }
 
 fn digest_named_by(name: &OsStr, ending: &str) -> Option<Digest> {
-    let hex = name.to_str()?.strip_suffix(ending)?;
-    format!("sha256:{hex}").parse().ok()
+    digest_named(name.to_str()?.strip_suffix(ending)?)
 }

@@ -16,7 +16,7 @@ use super::handle::Store;
 use super::layout::remove_partial;
 use super::sealed::Sealed;
 
-/// Bytes whose sha256 is the digest.
+/// Bytes that have the digest.
 #[derive(Debug, Clone)]
 pub struct ProvenBytes {
     digest: Digest,
@@ -25,16 +25,16 @@ pub struct ProvenBytes {
 
 /// The bytes are not what the digest promises. They have been removed.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the bytes of {digest} have another sha256: {found}")]
+#[error("the bytes of {digest} have another digest: {found}")]
 pub struct WrongBytes {
     pub digest: Digest,
     pub found: Digest,
 }
 
 impl ProvenBytes {
-    /// Checks the sha256: some hundred microseconds for each 100 KiB.
+    /// Checks the digest: some hundred microseconds for each 100 KiB.
     pub fn prove(digest: &Digest, bytes: Bytes) -> Result<Self, WrongBytes> {
-        let found = Digest::of(&bytes);
+        let found = digest.of_same_algorithm(&bytes);
         if found == *digest {
             let digest = found;
             Ok(Self { digest, bytes })

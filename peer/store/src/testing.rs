@@ -29,9 +29,17 @@ pub fn bytes(length: u64) -> Bytes {
 ///
 /// # Panics
 /// When the disk refuses.
-#[expect(clippy::expect_used, reason = "a test cannot continue then")]
 pub async fn seal(store: &Store, object: &Bytes) -> Sealed {
-    let partial = store.partial(&Digest::of(object)).await.expect("a partial");
+    seal_as(store, object, &Digest::of(object)).await
+}
+
+/// Puts a blob into the store under this digest of its bytes.
+///
+/// # Panics
+/// When the disk refuses.
+#[expect(clippy::expect_used, reason = "a test cannot continue then")]
+pub async fn seal_as(store: &Store, object: &Bytes, digest: &Digest) -> Sealed {
+    let partial = store.partial(digest).await.expect("a partial");
     for block in object.chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
         let block = Bytes::copy_from_slice(block);
         partial.append(block).await.expect("landed");

@@ -1,4 +1,5 @@
 mod room;
+mod sha512;
 
 use std::fs::OpenOptions;
 

@@ -1,11 +1,11 @@
 //! Chooses the manifests of an index by their platforms. Pure.
 //!
 //! **Invariant:** a platform that a request names is in the image, or the preheat fails and lists the platforms that
-//! are. An entry without a platform fits all.
+//! are. An entry without a platform fits all. An unusable entry is needed if no usable one has its platform.
 
 use std::collections::{BTreeSet, HashSet};
 
-use oci::manifest::IndexEntry;
+use oci::manifest::{IndexEntry, UnusableEntry};
 use oci::{Digest, Platform};
 
 /// The number of platforms that an error lists.
@@ -28,6 +28,16 @@ impl WantedPlatforms {
     fn is_everything(&self) -> bool {
         self.platforms.is_empty()
     }
+}
+
+/// Whether a preheat needs an unusable entry of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Without it, the image lacks something.
+    Needed,
+    /// Its absence is noted.
+    Useful,
+    Unwanted,
 }
 
 /// Chooses while manifests are read, and reports missing platforms at the end.
@@ -74,6 +84,28 @@ impl<'a> PlatformChoice<'a> {
             None => matching.contains(&entry.descriptor.digest),
         };
         entries.into_iter().filter(is_wanted).collect()
+    }
+
+    /// Returns what the preheat lacks without this entry. Ask after the index's usable entries.
+    pub(super) fn need(&mut self, entry: &UnusableEntry) -> Need {
+        let Some(platform) = entry.platform.as_ref().filter(|_| !entry.is_attestation) else {
+            let is_needed = self.wanted.is_everything() && !entry.is_attestation;
+            return if is_needed { Need::Needed } else { Need::Useful };
+        };
+        self.there.insert(platform.to_string());
+        let matching: Vec<&Platform> = self
+            .wanted
+            .platforms
+            .iter()
+            .filter(|wanted| wanted.matches(platform))
+            .collect();
+        if self.wanted.is_everything() || matching.iter().any(|wanted| !self.met.contains(wanted)) {
+            Need::Needed
+        } else if matching.is_empty() {
+            Need::Unwanted
+        } else {
+            Need::Useful
+        }
     }
 
     /// Returns whether the config of a manifest without a listed platform has to be read.
@@ -167,6 +199,7 @@ mod tests {
                 size: 1,
                 media_type: oci::MANIFEST_ACCEPT[1].to_owned(),
                 urls: Vec::new(),
+                data: None,
             },
             platform: platform.map(|text| text.parse().unwrap()),
             attests_to: None,
@@ -241,6 +274,42 @@ mod tests {
         assert_eq!(choice.of_index(vec![entry("chart", None)]).len(), 1);
         assert!(choice.wants_config(None));
         assert_eq!(choice.end(), Ok(()));
+    }
+
+    fn unusable(platform: Option<&str>) -> UnusableEntry {
+        UnusableEntry {
+            number: 1,
+            fault: oci::manifest::EntryFault::NoDigest,
+            platform: platform.map(|text| text.parse().unwrap()),
+            is_attestation: false,
+        }
+    }
+
+    #[test]
+    fn an_unusable_entry_is_needed_only_for_a_wanted_platform_that_no_other_entry_has() {
+        let need = |wanted: &WantedPlatforms, entry: &UnusableEntry| {
+            let mut choice = PlatformChoice::new(wanted);
+            choice.of_index(image());
+            choice.need(entry)
+        };
+        let (amd64, s390x) = (unusable(Some("linux/amd64")), unusable(Some("linux/s390x")));
+        let everything = WantedPlatforms::everything();
+        let (wants_amd64, wants_s390x) = (wanted(&["linux/amd64"], true), wanted(&["linux/s390x"], true));
+        let attestation = UnusableEntry {
+            is_attestation: true,
+            ..amd64.clone()
+        };
+        for (wanted, entry, expected) in [
+            (&everything, &amd64, Need::Needed),
+            (&everything, &unusable(None), Need::Needed),
+            (&everything, &attestation, Need::Useful),
+            (&wants_amd64, &amd64, Need::Useful),
+            (&wants_amd64, &unusable(None), Need::Useful),
+            (&wants_amd64, &s390x, Need::Unwanted),
+            (&wants_s390x, &s390x, Need::Needed),
+        ] {
+            assert_eq!(need(wanted, entry), expected, "{entry:?}");
+        }
     }
 
     #[test]

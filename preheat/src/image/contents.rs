@@ -197,6 +197,7 @@ pub(crate) async fn asked_within(
             named: false,
         },
         referrers: false,
+        retry_referrers: false,
     };
     let found = timeout_at(end, find(&reader, wanted, &wants, None, &inner.limits)).await;
     let late = |_| Trouble::of_caller(late(location, inner.limits.answer_wait));

@@ -9,4 +9,5 @@ pub(crate) mod objects;
 pub(crate) mod reader;
 pub(crate) mod referrers;
 pub(crate) mod trouble;
+pub(crate) mod unusable;
 pub(crate) mod walk;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use oci::{Digest, Platform};
 
 use crate::model::class::Class;
@@ -15,6 +16,8 @@ pub(crate) struct FoundObject {
     pub(crate) media_type: String,
     pub(crate) size: u64,
     pub(crate) platform: Option<Platform>,
+    /// The object itself, for seeds: the registry does not have it under its digest, or need not be asked.
+    pub(crate) bytes: Option<Bytes>,
 }
 
 #[derive(Debug, Clone)]
@@ -151,6 +154,7 @@ mod tests {
             media_type: String::new(),
             size,
             platform: None,
+            bytes: None,
         }
     }
 

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use oci::manifest::{BYTES_LIMIT, Descriptor};
 use oci::referrers::Referrers;
 use oci::{
-    Credential, Digest, FetchedManifest, Location, ManifestHead, Registry, RegistryError, Repository,
-    TagOrDigest,
+    Credential, Digest, FetchedManifest, Location, ManifestHead, Registry, RegistryError, RegistryName,
+    Repository, TagOrDigest,
 };
 
 use super::trouble::Trouble;
@@ -43,6 +43,11 @@ impl Reader {
             credentials: credentials_for(inner, own, location).await?,
             chosen: AtomicUsize::new(0),
         })
+    }
+
+    /// Returns the names of registry and repository, for texts.
+    pub(crate) fn names(&self) -> (&RegistryName, &Repository) {
+        (self.registry.name(), &self.repository)
     }
 
     /// Returns what the reference means now, asked with the first credential.
@@ -109,7 +114,12 @@ impl Reader {
 
     /// Reads a small blob and verifies its digest.
     pub(crate) async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Trouble> {
-        let Descriptor { digest, size, .. } = descriptor;
+        let Descriptor {
+            digest, size, data, ..
+        } = descriptor;
+        if let Some(data) = data {
+            return Ok(data.to_vec());
+        }
         let bad = |cause: String| Trouble::of_image(&format!("config {digest}"), cause);
         let limit = usize::try_from(*size).ok().filter(|size| *size <= BYTES_LIMIT);
         let limit = limit.ok_or_else(|| bad(format!("it has {size} bytes; the limit is {BYTES_LIMIT}")))?;
@@ -126,7 +136,7 @@ impl Reader {
             }
             bytes.extend_from_slice(&chunk);
         }
-        if Digest::of(&bytes) == *digest {
+        if digest.of_same_algorithm(&bytes) == *digest {
             Ok(bytes)
         } else {
             Err(bad("its bytes do not match its digest".to_owned()))
@@ -164,12 +174,12 @@ impl Reader {
         chosen.is_none_or(|(_, credential)| credential.is_anonymous())
     }
 
-    /// Returns whether the registry serves this manifest to an anonymous caller.
-    pub(crate) async fn is_public(&self, root: &Digest) -> bool {
+    /// Returns whether the registry serves this manifest, named by `wanted`, to an anonymous caller.
+    pub(crate) async fn is_public(&self, wanted: &TagOrDigest, root: &Digest) -> bool {
         if self.is_anonymous() {
             return true;
         }
-        let head = self.public_head(&TagOrDigest::Digest(root.clone())).await;
+        let head = self.public_head(wanted).await;
         head.is_some_and(|head| head.digest == *root)
     }
 }

@@ -1,7 +1,9 @@
 //! Adds the referrers of an image: signatures, SBOMs, attestations.
 //!
-//! **Invariant:** no referrer can make a preheat fail. Invalid or excess referrers are left out and noted; a failure
-//! that may pass is retried.
+//! **Invariant:** no referrer can make a preheat fail. Invalid or excess referrers are left out and noted. A failure
+//! that may pass soon is retried in the first attempts of the preheat, and noted later.
+
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci::manifest::{Descriptor, IndexEntry, Manifest};
@@ -19,6 +21,25 @@ use crate::model::limits::Limits;
 const SUBJECTS: usize = 20;
 const AT_ONCE: usize = 8;
 
+/// The longest `Retry-After` for which an image waits for its referrers.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// How the referrers of one image are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// The registry has manifests by tag only, so seeds get the bytes of those that have a tag.
+    pub(super) by_tag_only: bool,
+    /// A failure that may pass is returned, so that it is retried.
+    pub(super) retry: bool,
+}
+
+impl Way {
+    fn retries(self, trouble: &Trouble) -> bool {
+        let is_soon = trouble.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT);
+        self.retry && trouble.retry && is_soon
+    }
+}
+
 /// A manifest that refers to another one.
 enum Referrer {
     /// The registry's list names it.
@@ -29,10 +50,19 @@ enum Referrer {
     List(FetchedManifest),
 }
 
-pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits) -> Result<(), Trouble> {
+pub(super) async fn add(
+    reader: &Reader,
+    objects: &mut Gathered,
+    way: Way,
+    limits: &Limits,
+) -> Result<(), Trouble> {
     let subjects = subjects(objects);
     let found: Vec<_> = stream::iter(subjects)
-        .map(|subject| async move { of_subject(reader, &subject).await.map(|found| (subject, found)) })
+        .map(|subject| async move {
+            of_subject(reader, &subject, way)
+                .await
+                .map(|found| (subject, found))
+        })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -49,28 +79,16 @@ pub(super) async fn add(reader: &Reader, objects: &mut Gathered, limits: &Limits
                 ));
                 return Ok(());
             }
-            let outcome = take(reader, &subject, referrer, limits).await;
+            let outcome = take(reader, &subject, referrer, way, limits).await;
             let outcome = outcome.and_then(|below| Ok(objects.take_over(below)?));
-            note_or_fail(objects, &subject, outcome)?;
+            match outcome {
+                Err(trouble) if way.retries(&trouble) => return Err(trouble),
+                Err(trouble) => objects.note(&format!("left out: a referrer of {subject}: {}", trouble.text)),
+                Ok(()) => {}
+            }
         }
     }
     Ok(())
-}
-
-/// Notes a permanent failure; returns a failure that a retry may solve.
-fn note_or_fail(
-    objects: &mut Gathered,
-    subject: &Digest,
-    outcome: Result<(), Trouble>,
-) -> Result<(), Trouble> {
-    match outcome {
-        Err(trouble) if trouble.retry => Err(trouble),
-        Err(trouble) => {
-            objects.note(&format!("left out: a referrer of {subject}: {}", trouble.text));
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
 }
 
 /// Returns the manifests whose referrers are read, the root first. Attestations of the image itself are not among them.
@@ -92,7 +110,7 @@ struct SubjectReferrers {
     notes: Vec<String>,
 }
 
-async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrers, Trouble> {
+async fn of_subject(reader: &Reader, subject: &Digest, way: Way) -> Result<SubjectReferrers, Trouble> {
     let mut about = SubjectReferrers::default();
     let listed = match reader.referrers(subject).await {
         Ok(Some(listed)) => Ok(listed),
@@ -100,7 +118,7 @@ async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrer
         Err(error) => Err(error.into()),
     };
     match listed {
-        Err(trouble) if trouble.retry => return Err(trouble),
+        Err(trouble) if way.retries(&trouble) => return Err(trouble),
         Err(trouble) => about.notes.push(format!(
             "the referrers of {subject} are unknown: {}",
             trouble.text
@@ -115,12 +133,13 @@ async fn of_subject(reader: &Reader, subject: &Digest) -> Result<SubjectReferrer
         }
     }
     for tag in cosign_tags(subject) {
-        match tagged(reader, tag).await {
+        match tagged(reader, tag).await.map_err(Trouble::from) {
             Ok(found) => about.referrers.extend(found.map(Referrer::Tagged)),
-            Err(error) if error.is_worth_retrying() => return Err(error.into()),
-            Err(error) => about
-                .notes
-                .push(format!("a signature of {subject} cannot be read: {error}")),
+            Err(trouble) if way.retries(&trouble) => return Err(trouble),
+            Err(trouble) => about.notes.push(format!(
+                "a signature of {subject} cannot be read: {}",
+                trouble.text
+            )),
         }
     }
     Ok(about)
@@ -153,11 +172,12 @@ async fn take(
     reader: &Reader,
     subject: &Digest,
     referrer: Referrer,
+    way: Way,
     limits: &Limits,
 ) -> Result<Gathered, Trouble> {
     let root = match referrer {
-        Referrer::Tagged(manifest) => ReadManifest::root(manifest),
-        Referrer::List(manifest) => return Ok(ReadManifest::root(manifest).alone()),
+        Referrer::Tagged(manifest) => ReadManifest::root(manifest, way.by_tag_only),
+        Referrer::List(manifest) => return Ok(ReadManifest::root(manifest, way.by_tag_only).alone()),
         Referrer::Listed(descriptor) => {
             let entry = IndexEntry {
                 descriptor,

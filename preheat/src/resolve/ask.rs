@@ -43,12 +43,22 @@ pub(super) struct KnownImage {
     pub(super) credential: Option<String>,
 }
 
-pub(super) async fn ask(inner: &Inner, preheat: &preheats::Model) -> Result<Resolution, Trouble> {
+/// Attempts of a preheat that a passing failure of its referrers may cost.
+const REFERRERS_ATTEMPTS: i32 = 2;
+
+pub(super) async fn ask(
+    inner: &Inner,
+    preheat: &preheats::Model,
+    attempt: i32,
+) -> Result<Resolution, Trouble> {
     let wanted: TagOrDigest = preheat
         .reference
         .parse()
         .map_err(|bad: oci::BadReference| Trouble::of_caller(bad.to_string()))?;
-    let wants = wants(inner, preheat).await.map_err(StorageError::from)?;
+    let wants = WantedParts {
+        retry_referrers: attempt <= REFERRERS_ATTEMPTS,
+        ..wants(inner, preheat).await.map_err(StorageError::from)?
+    };
     let location = location::of_preheat(inner, preheat);
     let location = location.map_err(|bad| Trouble::of_caller(bad.to_string()))?;
     let reader = Reader::new(inner, &location, preheat.credential.as_deref()).await?;
@@ -146,6 +156,7 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<WantedParts, 
     let wants = WantedParts {
         platforms,
         referrers: preheat.referrers.unwrap_or_default(),
+        retry_referrers: false,
     };
     let settings = &inner.cluster_settings;
     let nobody_cares = settings
@@ -174,5 +185,6 @@ async fn wants(inner: &Inner, preheat: &preheats::Model) -> Result<WantedParts, 
         referrers: preheat
             .referrers
             .unwrap_or_else(|| referrers_wanted(&choice, &clusters, settings)),
+        retry_referrers: false,
     })
 }

@@ -81,7 +81,7 @@ async fn resolve(inner: &Inner, claimed: &Claimed, preheat: preheats::Model) -> 
     );
     let span = adopted(span, preheat.trace.as_deref());
     async {
-        match unless_blocked(inner, ask(inner, &preheat).await).await {
+        match unless_blocked(inner, ask(inner, &preheat, claimed.attempt).await).await {
             Ok(answer) => write(inner, claimed, &preheat, Some(answer)).await,
             Err(trouble) => {
                 failed_with(&Span::current(), trouble.kind);

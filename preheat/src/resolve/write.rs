@@ -220,6 +220,7 @@ async fn write_objects(txn: &DatabaseTransaction, preheat: i64, found: &FoundIma
                 .platform
                 .as_ref()
                 .map(|platform| platform.to_string().chars().take(100).collect())),
+            bytes: Set(object.bytes.as_ref().map(|bytes| bytes.to_vec())),
         });
         objects::Entity::insert_many(rows)
             .exec_without_returning(txn)

@@ -18,6 +18,8 @@ pub struct Model {
     pub media_type: String,
     pub size: i64,
     pub platform: Option<String>,
+    /// Of an object that seeds do not read from the registry.
+    pub bytes: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,12 +1,14 @@
 //! Completes lots with everything that a peer needs to fetch them.
+//!
+//! **Invariant:** the objects that one response carries have a bounded size. Lots beyond it are handed out again later.
 
 use std::collections::HashMap;
 
 use oci::Location;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use wire::{
-    Lot, LotPlacement, PublicObjects, SeedAddress, Signed, TagMeaning, TagRecord, TraceContext,
-    seeds_in_order,
+    EmbeddedBytes, Lot, LotPlacement, PublicObjects, SeedAddress, Signed, TagMeaning, TagRecord,
+    TraceContext, seeds_in_order,
 };
 
 use crate::engine::preheater::Inner;
@@ -18,6 +20,9 @@ use crate::peers::{clusters, seeds};
 use crate::rows::placements::OPEN;
 use crate::rows::{lots, objects, placements, preheats, read_size};
 
+/// Bytes of objects that one response carries, besides those of its first lot.
+const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
+
 pub(crate) async fn lots(
     inner: &Inner,
     peer: &SessionPeer,
@@ -28,16 +33,27 @@ pub(crate) async fn lots(
         return Ok(lots);
     }
     let seeds = seeds::live_seeds(inner.reads(), peer.cluster_id).await?;
+    let mut carried = 0;
     for lot in taken {
         let preheat = preheats::Entity::find_by_id(lot.preheat_id)
             .one(inner.reads())
             .await?;
         // A preheat that has ended in between is found out by the peer's next progress report.
         if let Some(preheat) = preheat.filter(|preheat| preheat.finished_ms.is_none()) {
-            lots.push(order(inner, peer, &seeds, &lot, preheat).await?);
+            let lot = order(inner, peer, &seeds, &lot, preheat).await?;
+            carried += bytes_of(&lot);
+            if carried > BYTES_AT_ONCE && !lots.is_empty() {
+                break;
+            }
+            lots.push(lot);
         }
     }
     Ok(lots)
+}
+
+fn bytes_of(lot: &Lot) -> usize {
+    let carried = lot.placements.iter().filter_map(|order| order.bytes.as_ref());
+    carried.map(|bytes| bytes.bytes().len()).sum()
 }
 
 async fn order(
@@ -62,7 +78,7 @@ async fn order(
         .into_iter()
         .map(|(class, object)| {
             let parents = parents(&cluster, &object.digest, &others, &holders);
-            placement(&location, class, object, parents)
+            placement(&location, class, object, parents, peer.seed)
         })
         .collect();
     let trace = queue::work_of(inner.reads(), lot.work_id)
@@ -125,8 +141,11 @@ fn placement(
     class: Class,
     object: objects::Model,
     parents: Vec<String>,
+    is_seed: bool,
 ) -> LotPlacement {
+    let bytes = object.bytes.filter(|_| is_seed);
     LotPlacement {
+        bytes: bytes.map(EmbeddedBytes::new),
         kind: class.kind(),
         digest: object.digest,
         size: read_size(object.size),

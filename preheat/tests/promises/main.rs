@@ -23,6 +23,7 @@ mod labelling;
 mod listing;
 mod manifests;
 mod metrics;
+mod odd_manifests;
 mod placing;
 mod retrying;
 mod rows;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oci::ConnectFault;
 use reqwest::Response;
 
 use crate::cli::client::innermost;
@@ -15,6 +16,14 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
         return format!("no answer within {} s", LIMIT.as_secs());
     }
     innermost(error)
+}
+
+/// Returns the typed cause of a failed request to a registry.
+pub(super) fn fault(error: &reqwest::Error) -> ConnectFault {
+    if error.is_timeout() {
+        return ConnectFault::Other(cause(error));
+    }
+    ConnectFault::of(error)
 }
 
 pub(super) fn date_of(answer: &Response) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Checks a server's certificate: its issuer, its expiry, and whether it is trusted.
 
+use oci::ConnectFault;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::finding::Finding;
@@ -37,8 +38,7 @@ pub(super) enum Trust {
     Trusted,
     /// The configuration turns the check off.
     NotChecked,
-    /// With the reason.
-    Refused(String),
+    Refused(ConnectFault),
 }
 
 pub(super) fn check(server: &str, certificate: &Certificate, trust: &Trust, now_unix: i64) -> Finding {
@@ -47,12 +47,7 @@ pub(super) fn check(server: &str, certificate: &Certificate, trust: &Trust, now_
     let left = certificate.ends_unix - now_unix;
     match trust {
         _ if left <= 0 => Finding::fail(what, format!("it has expired: {found}"), "renew it"),
-        Trust::Refused(reason) => Finding::fail(
-            what,
-            format!("not trusted ({reason}): {found}"),
-            "set ca_file in the registry's section to the PEM file of the authority that issued it, or install that \
-             authority on this machine; peers receive the same file",
-        ),
+        Trust::Refused(fault) => Finding::fail(what, format!("{fault}: {found}"), fault.what_to_do()),
         Trust::NotChecked => Finding::warn(
             what,
             format!("not checked (insecure_skip_verify), so another server could answer: {found}"),
@@ -65,6 +60,8 @@ pub(super) fn check(server: &str, certificate: &Certificate, trust: &Trust, now_
 
 #[cfg(test)]
 mod tests {
+    use oci::CertificateFault;
+
     use super::super::finding::Verdict;
     use super::*;
 
@@ -94,7 +91,7 @@ mod tests {
         let ended = check(
             "r.lan",
             &certificate(-1),
-            &Trust::Refused("expired".to_owned()),
+            &Trust::Refused(ConnectFault::Certificate(CertificateFault::Expired(None))),
             NOW,
         );
         assert_eq!(ended.verdict, Verdict::Fail);
@@ -103,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_unknown_authority_is_a_failure_that_names_the_key_to_set() {
-        let refused = Trust::Refused("unknown issuer".to_owned());
+        let refused = Trust::Refused(ConnectFault::Certificate(CertificateFault::UnknownIssuer));
         let finding = check("r.lan", &certificate(90), &refused, NOW);
         assert_eq!(finding.verdict, Verdict::Fail);
         assert!(finding.line().contains("ca_file"), "{finding:?}");

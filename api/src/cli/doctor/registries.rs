@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use oci::{ClientFactory, RegistrySettings};
+use oci::{ClientFactory, ConnectFault, RegistrySettings};
 use process::clock::unix_ms;
 use process::http::curious_client_like;
 use reqwest::tls::TlsInfo;
 use reqwest::{Client, Response, StatusCode};
 
-use super::call::{LIMIT, cause, date_of};
+use super::call::{LIMIT, date_of, fault};
 use super::certificate::{Certificate, Trust};
 use super::clock::DatedResponse;
 use super::finding::Finding;
@@ -24,7 +24,7 @@ pub(super) async fn check(settings: RegistrySettings, factory: Arc<dyn ClientFac
     let sent_ms = unix_ms();
     let answer = match curious.get(&base).timeout(LIMIT).send().await {
         Ok(answer) => answer,
-        Err(error) => return vec![unreachable(&settings, &cause(&error))],
+        Err(error) => return vec![unreachable(&settings, &fault(&error))],
     };
     let response = DatedResponse {
         date: date_of(&answer),
@@ -53,14 +53,15 @@ fn unusable(settings: &RegistrySettings, fault: &str) -> Finding {
     Finding::fail(what(settings), fault.to_owned(), to_do)
 }
 
-fn unreachable(settings: &RegistrySettings, cause: &str) -> Finding {
-    let speaks_no_tls = cause.contains("InvalidContentType") || cause.contains("corrupt message");
-    let to_do = if speaks_no_tls {
-        "it seems to speak plain HTTP: set plain_http = true in its section"
-    } else {
-        "check its name and port, that it runs, and the firewalls; peers must reach it too"
+fn unreachable(settings: &RegistrySettings, fault: &ConnectFault) -> Finding {
+    let to_do = match fault {
+        ConnectFault::NoTls => "it seems to speak plain HTTP: set plain_http = true in its section",
+        ConnectFault::Other(_) => {
+            "check its name and port, that it runs, and the firewalls; peers must reach it too"
+        }
+        other => other.what_to_do(),
     };
-    Finding::fail(what(settings), format!("it cannot be reached: {cause}"), to_do)
+    Finding::fail(what(settings), format!("it cannot be reached: {fault}"), to_do)
 }
 
 fn reached(settings: &RegistrySettings, status: StatusCode) -> Finding {
@@ -99,7 +100,7 @@ async fn trusted(
     let trust = match client.get(base).timeout(LIMIT).send().await {
         Ok(_) if settings.insecure_skip_verify => Trust::NotChecked,
         Ok(_) => Trust::Trusted,
-        Err(error) => Trust::Refused(cause(&error)),
+        Err(error) => Trust::Refused(fault(&error)),
     };
     let is_refused = matches!(trust, Trust::Refused(_));
     let certificate = answer
@@ -132,8 +133,8 @@ fn plain(settings: &RegistrySettings) -> Finding {
 
 fn unreadable(settings: &RegistrySettings, trust: &Trust) -> Finding {
     let reason = match trust {
-        Trust::Refused(reason) => reason.as_str(),
-        _ => "",
+        Trust::Refused(fault) => fault.to_string(),
+        _ => String::new(),
     };
     Finding::fail(
         format!("certificate of {}", settings.name),
@@ -172,14 +173,14 @@ mod tests {
 
     #[test]
     fn a_registry_without_tls_gets_its_own_remedy() {
-        let remedy_is_plain_http = |cause: &str| {
-            let finding = unreachable(&settings(false), cause);
+        let remedy_is_plain_http = |fault: ConnectFault| {
+            let finding = unreachable(&settings(false), &fault);
             assert_eq!(finding.verdict, Verdict::Fail);
             finding.to_do.is_some_and(|to_do| to_do.contains("plain_http"))
         };
-        assert!(remedy_is_plain_http(
-            "received corrupt message of type InvalidContentType"
-        ));
-        assert!(!remedy_is_plain_http("Connection refused"));
+        assert!(remedy_is_plain_http(ConnectFault::NoTls));
+        assert!(!remedy_is_plain_http(ConnectFault::Other(
+            "Connection refused".to_owned()
+        )));
     }
 }

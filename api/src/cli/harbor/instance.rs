@@ -1,6 +1,6 @@
-//! The provider instance: Harbor's entry for this manager. Creates or updates it, then lets Harbor ping the manager.
+//! The provider instance: Harbor's entry for this manager. Creates, updates and deletes it, and lets Harbor ping the
+//! manager.
 
-use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::SecretText;
@@ -9,6 +9,7 @@ use super::address::Endpoint;
 use super::their_api::{HarborError, TheirApi, part};
 
 const INSTANCES: &str = "/p2p/preheat/instances";
+const DESCRIPTION: &str = "Stoker";
 
 /// Harbor's driver that calls the manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,9 +47,22 @@ pub(super) struct Instance {
     pub(super) vendor: String,
     pub(super) endpoint: String,
     #[serde(default)]
+    description: String,
+    #[serde(default)]
     pub(super) auth_mode: String,
     #[serde(default)]
     pub(super) enabled: bool,
+    #[serde(default)]
+    default: bool,
+    #[serde(default)]
+    setup_timestamp: i64,
+}
+
+impl Instance {
+    /// Whether `connect` or `import` created it, for this or another manager.
+    pub(super) fn is_of_stoker(&self) -> bool {
+        self.description == DESCRIPTION
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,55 +90,91 @@ pub(super) enum InstanceError {
     Harbor(#[from] HarborError),
 }
 
-/// Creates or updates the instance, and reads it back.
-pub(super) async fn ensure(
+impl InstanceError {
+    /// Whether Harbor may have stored the instance although no response came.
+    pub(super) fn may_be_stored(&self) -> bool {
+        matches!(self, Self::Harbor(HarborError::Unreachable { .. }))
+    }
+}
+
+/// Returns every instance of Harbor.
+pub(super) async fn list(harbor: &TheirApi) -> Result<Vec<Instance>, HarborError> {
+    harbor.pages(INSTANCES).await
+}
+
+pub(super) async fn find(harbor: &TheirApi, name: &str) -> Result<Option<Instance>, HarborError> {
+    harbor.find(&path_of(name)).await
+}
+
+/// Deletes the instance. Harbor refuses this while a policy uses it.
+pub(super) async fn delete(harbor: &TheirApi, name: &str) -> Result<(), HarborError> {
+    harbor.delete(&path_of(name)).await
+}
+
+fn path_of(name: &str) -> String {
+    format!("{INSTANCES}/{}", part(name))
+}
+
+/// Checks what Harbor refuses with 500 and no reason: another vendor, and an endpoint that another instance has.
+pub(super) async fn check_before(
+    harbor: &TheirApi,
+    name: &str,
+    vendor: Vendor,
+    endpoint: &Endpoint,
+    before: Option<&Instance>,
+) -> Result<(), InstanceError> {
+    if let Some(other) = before.filter(|instance| instance.vendor != vendor.word()) {
+        return Err(InstanceError::OtherVendor {
+            name: other.name.clone(),
+            vendor: other.vendor.clone(),
+        });
+    }
+    let all = list(harbor).await?;
+    let same = |other: &&Instance| other.name != name && other.endpoint == endpoint.as_str();
+    match all.iter().find(same) {
+        Some(other) => Err(InstanceError::SameEndpoint {
+            other: other.name.clone(),
+            endpoint: other.endpoint.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Creates or updates the instance. Before an update, Harbor pings the new endpoint.
+pub(super) async fn store(
+    harbor: &TheirApi,
+    wanted: &WantedInstance<'_>,
+    before: Option<&Instance>,
+) -> Result<(), InstanceError> {
+    let mut body = body(wanted);
+    if let Some(before) = before {
+        ping_as(harbor, wanted.endpoint.as_str(), &body).await?;
+        // Harbor finds the instance by the id in the body, not by the name in the path.
+        body["id"] = before.id.into();
+        // Harbor writes every column, also those that the body leaves out.
+        body["default"] = before.default.into();
+        body["setup_timestamp"] = before.setup_timestamp.into();
+        harbor.put(&path_of(wanted.name), &body).await?;
+    } else {
+        harbor.post(INSTANCES, &body).await?;
+    }
+    Ok(())
+}
+
+/// Returns the instance as Harbor stored it.
+pub(super) async fn read_back(
     harbor: &TheirApi,
     wanted: &WantedInstance<'_>,
 ) -> Result<Instance, InstanceError> {
-    let path = format!("{INSTANCES}/{}", part(wanted.name));
-    let before: Option<Instance> = harbor.find(&path).await?;
-    let body = body(wanted);
-    match &before {
-        Some(instance) if instance.vendor != wanted.vendor.word() => {
-            return Err(InstanceError::OtherVendor {
-                name: instance.name.clone(),
-                vendor: instance.vendor.clone(),
-            });
-        }
-        Some(_) => harbor.put(&path, &body).await?,
-        None => create(harbor, wanted, &body).await?,
-    }
-    let instance: Instance = harbor.get(&path).await?;
+    let instance: Instance = harbor.get(&path_of(wanted.name)).await?;
     check_stored(wanted, &instance).map_err(InstanceError::NotStored)?;
     Ok(instance)
-}
-
-/// Harbor answers a second instance with the same endpoint with 500 and no reason, so this looks for the first one.
-async fn create(harbor: &TheirApi, wanted: &WantedInstance<'_>, body: &Value) -> Result<(), InstanceError> {
-    let Err(error) = harbor.post(INSTANCES, body).await else {
-        return Ok(());
-    };
-    let may_be_taken = matches!(
-        error.status(),
-        Some(StatusCode::CONFLICT | StatusCode::INTERNAL_SERVER_ERROR)
-    );
-    if may_be_taken {
-        let all: Vec<Instance> = harbor.get(&format!("{INSTANCES}?page_size=100")).await?;
-        let same = |instance: &&Instance| instance.endpoint == wanted.endpoint.as_str();
-        if let Some(other) = all.iter().find(same) {
-            return Err(InstanceError::SameEndpoint {
-                other: other.name.clone(),
-                endpoint: other.endpoint.clone(),
-            });
-        }
-    }
-    Err(error.into())
 }
 
 fn body(wanted: &WantedInstance<'_>) -> Value {
     let mut body = json!({
         "name": wanted.name,
-        "description": "Stoker",
+        "description": DESCRIPTION,
         "vendor": wanted.vendor.word(),
         "endpoint": wanted.endpoint.as_str(),
         "auth_mode": auth_mode(wanted),
@@ -162,10 +212,15 @@ fn check_stored(wanted: &WantedInstance<'_>, instance: &Instance) -> Result<(), 
 /// Makes Harbor ping the manager, as it does before each job.
 pub(super) async fn ping(harbor: &TheirApi, instance: &Instance) -> Result<(), InstanceError> {
     let body = json!({ "id": instance.id, "name": instance.name });
-    match harbor.post(&format!("{INSTANCES}/ping"), &body).await {
+    ping_as(harbor, &instance.endpoint, &body).await
+}
+
+/// The body names a stored instance by its id, or describes one that is not stored.
+async fn ping_as(harbor: &TheirApi, endpoint: &str, body: &Value) -> Result<(), InstanceError> {
+    match harbor.post(&format!("{INSTANCES}/ping"), body).await {
         Ok(_) => Ok(()),
         Err(HarborError::Refused { reason, .. }) => Err(InstanceError::Ping {
-            endpoint: shown(&instance.endpoint),
+            endpoint: shown(endpoint),
             reason,
         }),
         Err(error) => Err(error.into()),

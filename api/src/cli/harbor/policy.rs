@@ -1,4 +1,4 @@
-//! The project's preheat policy: which images, when, and to which peers.
+//! Preheat policies of Harbor's projects: which images, when, to which peers, and by which instance.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,7 +36,6 @@ impl std::str::FromStr for Trigger {
 pub(super) struct WantedPolicy<'a> {
     pub(super) project: &'a str,
     pub(super) name: &'a str,
-    pub(super) provider: i64,
     pub(super) repository: &'a str,
     pub(super) tag: &'a str,
     pub(super) trigger: &'a Trigger,
@@ -47,16 +46,128 @@ pub(super) struct WantedPolicy<'a> {
 #[derive(Debug, Deserialize)]
 struct Project {
     project_id: i64,
+    #[serde(default)]
+    name: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Policy {
+/// A policy as Harbor stores it, with all its fields.
+#[derive(Debug, Clone)]
+pub(super) struct StoredPolicy {
+    pub(super) project: String,
+    pub(super) policy: Policy,
+    /// What Harbor returned. An update sends all of it.
+    whole: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Policy {
     id: i64,
-    provider_id: i64,
+    pub(super) name: String,
+    pub(super) provider_id: i64,
     #[serde(default)]
-    enabled: bool,
+    pub(super) enabled: bool,
     #[serde(default)]
     filters: String,
+    #[serde(default)]
+    trigger: String,
+}
+
+impl StoredPolicy {
+    fn read(project: &str, whole: Value) -> Option<Self> {
+        Some(Self {
+            project: project.to_owned(),
+            policy: serde_json::from_value(whole.clone()).ok()?,
+            whole,
+        })
+    }
+
+    /// `library/nightly`
+    pub(super) fn title(&self) -> String {
+        format!("{}/{}", self.project, self.policy.name)
+    }
+
+    /// Returns `on push`, `manual`, or the schedule.
+    pub(super) fn when(&self) -> String {
+        let trigger: Value = serde_json::from_str(&self.policy.trigger).unwrap_or_default();
+        match trigger["type"].as_str() {
+            Some("event_based") => "on push".to_owned(),
+            Some("scheduled") => {
+                let cron = trigger["trigger_setting"]["cron"].as_str();
+                format!("at {}", cron.unwrap_or_default())
+            }
+            Some(other) => other.to_owned(),
+            None => "no trigger".to_owned(),
+        }
+    }
+
+    /// Whether the policy names clusters, which each provider numbers itself.
+    pub(super) fn names_clusters(&self) -> bool {
+        let attributes = self.whole["extra_attrs"].as_str().unwrap_or_default();
+        let attributes: Value = serde_json::from_str(attributes).unwrap_or_default();
+        attributes["cluster_ids"]
+            .as_array()
+            .is_some_and(|clusters| !clusters.is_empty())
+    }
+
+    /// Makes Harbor call another instance for this policy. Nothing else of it changes.
+    pub(super) async fn point_at(&self, harbor: &TheirApi, instance: i64) -> Result<(), PolicyError> {
+        let mut body = self.whole.clone();
+        body["provider_id"] = instance.into();
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove("provider_name");
+        }
+        let path = path_of(&self.project, &self.policy.name);
+        harbor.put(&path, &body).await?;
+        let stored: Policy = harbor.get(&path).await?;
+        if stored.provider_id == instance {
+            Ok(())
+        } else {
+            Err(PolicyError::NotStored("it has another provider"))
+        }
+    }
+
+    /// Deletes the policy. Harbor refuses this while an execution runs.
+    pub(super) async fn delete(&self, harbor: &TheirApi) -> Result<(), HarborError> {
+        harbor.delete(&path_of(&self.project, &self.policy.name)).await
+    }
+
+    /// Returns the status of the last execution.
+    pub(super) async fn last_execution(&self, harbor: &TheirApi) -> Result<Option<String>, HarborError> {
+        let path = path_of(&self.project, &self.policy.name);
+        let newest = format!("{path}/executions?page=1&page_size=1&sort=-id");
+        let all: Option<Vec<Value>> = harbor.get(&newest).await?;
+        let first = all.unwrap_or_default().into_iter().next();
+        Ok(first.and_then(|execution| execution["status"].as_str().map(str::to_owned)))
+    }
+}
+
+/// Returns the policies of every project.
+pub(super) async fn list(harbor: &TheirApi) -> Result<Vec<StoredPolicy>, HarborError> {
+    let projects: Vec<Project> = harbor.pages("/projects").await?;
+    let mut policies = Vec::new();
+    for Project { name, .. } in projects {
+        let all: Vec<Value> = harbor
+            .pages(&format!("/projects/{}/preheat/policies", part(&name)))
+            .await?;
+        policies.extend(
+            all.into_iter()
+                .filter_map(|whole| StoredPolicy::read(&name, whole)),
+        );
+    }
+    Ok(policies)
+}
+
+pub(super) async fn find(
+    harbor: &TheirApi,
+    project: &str,
+    name: &str,
+) -> Result<Option<StoredPolicy>, HarborError> {
+    let whole: Option<Value> = harbor.find(&path_of(project, name)).await?;
+    Ok(whole.and_then(|whole| StoredPolicy::read(project, whole)))
+}
+
+fn path_of(project: &str, policy: &str) -> String {
+    format!("/projects/{}/preheat/policies/{}", part(project), part(policy))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,30 +182,65 @@ pub(super) enum PolicyError {
     Harbor(#[from] HarborError),
 }
 
-/// Creates or updates the policy, and reads it back.
-pub(super) async fn ensure(
+/// What `connect` will write, checked before anything changes.
+pub(super) struct PreparedPolicy {
+    project: String,
+    name: String,
+    body: Value,
+    before: Option<i64>,
+}
+
+impl PreparedPolicy {
+    /// Whether the policy exists already.
+    pub(super) fn exists(&self) -> bool {
+        self.before.is_some()
+    }
+}
+
+/// Checks that the project exists, and that this Harbor supports what is wanted.
+pub(super) async fn prepare(
     harbor: &TheirApi,
     version: Version,
     wanted: &WantedPolicy<'_>,
-) -> Result<(), PolicyError> {
+) -> Result<PreparedPolicy, PolicyError> {
     let of_project = format!("/projects/{}", part(wanted.project));
     let project: Option<Project> = harbor.find(&of_project).await?;
     let project = project.ok_or_else(|| PolicyError::NoProject(wanted.project.to_owned()))?;
-    let policies = format!("{of_project}/preheat/policies");
-    let path = format!("{policies}/{}", part(wanted.name));
-    let mut body = body(version, wanted, project.project_id)?;
-    let before: Option<Policy> = harbor.find(&path).await?;
+    let before: Option<Policy> = harbor.find(&path_of(wanted.project, wanted.name)).await?;
+    Ok(PreparedPolicy {
+        project: wanted.project.to_owned(),
+        name: wanted.name.to_owned(),
+        body: body(version, wanted, project.project_id)?,
+        before: before.map(|policy| policy.id),
+    })
+}
+
+/// Creates or updates the policy, and reads it back.
+pub(super) async fn store(
+    harbor: &TheirApi,
+    prepared: PreparedPolicy,
+    instance: i64,
+) -> Result<(), PolicyError> {
+    let PreparedPolicy {
+        project,
+        name,
+        mut body,
+        before,
+    } = prepared;
+    let path = path_of(&project, &name);
+    body["provider_id"] = instance.into();
     match before {
-        Some(policy) => {
-            body["id"] = policy.id.into();
+        Some(id) => {
+            body["id"] = id.into();
             harbor.put(&path, &body).await?;
         }
         None => {
+            let policies = format!("/projects/{}/preheat/policies", part(&project));
             harbor.post(&policies, &body).await?;
         }
     }
     let policy: Policy = harbor.get(&path).await?;
-    check_stored(wanted, &policy).map_err(PolicyError::NotStored)
+    check_stored(instance, &policy).map_err(PolicyError::NotStored)
 }
 
 /// Harbor expects `filters`, `trigger` and `extra_attrs` as strings that hold JSON.
@@ -103,7 +249,6 @@ fn body(version: Version, wanted: &WantedPolicy<'_>, project: i64) -> Result<Val
         "name": wanted.name,
         "description": "Stoker",
         "project_id": project,
-        "provider_id": wanted.provider,
         "filters": filters(wanted).to_string(),
         "trigger": trigger(wanted.trigger).to_string(),
         "enabled": true,
@@ -153,8 +298,8 @@ fn extra_attributes(wanted: &WantedPolicy<'_>) -> Value {
     attributes
 }
 
-fn check_stored(wanted: &WantedPolicy<'_>, policy: &Policy) -> Result<(), &'static str> {
-    if policy.provider_id != wanted.provider {
+fn check_stored(instance: i64, policy: &Policy) -> Result<(), &'static str> {
+    if policy.provider_id != instance {
         return Err("it has another provider");
     }
     if !policy.enabled {
@@ -175,7 +320,6 @@ mod tests {
         WantedPolicy {
             project: "library",
             name: "stoker",
-            provider: 3,
             repository: "**",
             tag: "v*",
             trigger: &Trigger::Push,
@@ -196,10 +340,7 @@ mod tests {
             r#"[{"type":"repository","value":"**"},{"type":"tag","value":"v*"}]"#
         );
         assert_eq!(body["trigger"], r#"{"type":"event_based"}"#);
-        assert_eq!(
-            (&body["project_id"], &body["provider_id"]),
-            (&json!(7), &json!(3))
-        );
+        assert_eq!(body["project_id"], json!(7));
     }
 
     #[test]

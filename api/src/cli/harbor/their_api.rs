@@ -1,4 +1,4 @@
-//! A client of Harbor's API, version 2.0, with the calls that connecting needs.
+//! A client of Harbor's API, version 2.0, with the calls that the commands need.
 //!
 //! For every status of 500 and above, Harbor's text is only "internal server error". The caller adds what it means.
 
@@ -15,6 +15,9 @@ use crate::cli::client::innermost;
 
 /// Harbor itself waits 30 s for a provider that does not answer.
 const CALL_LIMIT: Duration = Duration::from_secs(45);
+/// The longest page that Harbor sends.
+const PAGE_SIZE: usize = 100;
+const PAGES: usize = 1_000;
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 pub(super) struct TheirApi {
@@ -124,6 +127,27 @@ impl TheirApi {
         Ok(location.and_then(|value| value.to_str().ok()).map(str::to_owned))
     }
 
+    /// Returns all items of a list, page by page.
+    pub(super) async fn pages<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, HarborError> {
+        let mut all = Vec::new();
+        for page in 1..=PAGES {
+            let page: Option<Vec<T>> = self
+                .get(&format!("{path}?page={page}&page_size={PAGE_SIZE}"))
+                .await?;
+            let page = page.unwrap_or_default();
+            let is_last = page.len() < PAGE_SIZE;
+            all.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<(), HarborError> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
     pub(super) async fn put(&self, path: &str, body: &Value) -> Result<(), HarborError> {
         self.send(Method::PUT, path, Some(body)).await.map(drop)
     }
@@ -137,7 +161,7 @@ impl TheirApi {
         };
         let answer = request.send().await.map_err(|error| HarborError::Unreachable {
             base: self.base.clone(),
-            reason: innermost(&error),
+            reason: oci::ConnectFault::of(&error).to_string(),
         })?;
         if answer.status().is_success() {
             return Ok(answer);

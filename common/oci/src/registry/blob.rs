@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::body::cut_short;
 use super::client::Registry;
-use super::headers::{check_coding, number};
+use super::headers::{may_be_about_head, media_type, number};
 use super::request::{History, Request};
 use super::response::RegistryResponse;
 use crate::{ContentRange, Credential, Digest, RegistryError, Repository, RequestedObject};
@@ -60,7 +60,8 @@ impl Registry {
             .await
     }
 
-    /// Checks that the credential may read the blob, and returns its size if the registry says it.
+    /// Checks that the credential may read the blob, and returns its size if the registry says it. A refused HEAD, or one
+    /// without a length, does not decide: then the first byte is read.
     pub async fn blob_head(
         &self,
         repository: &Repository,
@@ -68,11 +69,73 @@ impl Registry {
         credential: &Credential,
     ) -> Result<Option<u64>, RegistryError> {
         let request = self.blob_request(Method::HEAD, repository, digest, BlobPart::from(0));
+        match self.send_signed(&request, credential).await {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                // Servers that do not know the length write 0.
+                let size = number(answer.headers(), &header::CONTENT_LENGTH).filter(|size| *size > 0);
+                if size.is_some() || is_empty(digest) {
+                    return Ok(size.or(Some(0)));
+                }
+            }
+            Ok(answer) if may_be_about_head(answer.status()) => {}
+            Ok(answer) => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
+            Err(RegistryError::StorageRefused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.first_byte(repository, digest, credential).await
+    }
+
+    /// Reads the first byte. A 206 shows access, and nearly always the size. Of a 200, the length is the size, unless it is
+    /// a web page, which portals send for every path.
+    async fn first_byte(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        credential: &Credential,
+    ) -> Result<Option<u64>, RegistryError> {
+        let first = BlobPart {
+            from: 0,
+            until: Some(1),
+        };
+        let request = self.blob_request(Method::GET, repository, digest, first);
         let answer = self.send_signed(&request, credential).await?;
         match answer.status() {
-            StatusCode::OK => Ok(number(answer.headers(), &header::CONTENT_LENGTH)),
+            StatusCode::PARTIAL_CONTENT => {
+                let extent = part(answer.headers(), 0, &request.requested);
+                Ok(extent.inspect_err(|error| answer.failed(error))?.total)
+            }
+            StatusCode::OK if media_type(answer.headers()).eq_ignore_ascii_case("text/html") => {
+                Err(RegistryError::BadAnswer {
+                    requested: request.requested,
+                    what: "it is a web page".to_owned(),
+                })
+            }
+            StatusCode::OK => Ok(number(answer.headers(), &header::CONTENT_LENGTH).filter(|size| *size > 0)),
+            StatusCode::RANGE_NOT_SATISFIABLE if is_empty(digest) => Ok(Some(0)),
             _ => Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         }
+    }
+
+    /// Sends a request for a part. A server that refuses the range (416) is asked for the whole: its start is dropped.
+    async fn blob_response(
+        &self,
+        request: Request,
+        credential: &Credential,
+    ) -> Result<(Request, RegistryResponse), RegistryError> {
+        let answer = self.send_signed(&request, credential).await?;
+        let is_part = request.from > 0 || request.until.is_some();
+        if answer.status() != StatusCode::RANGE_NOT_SATISFIABLE || !is_part {
+            return Ok((request, answer));
+        }
+        drop(answer);
+        let whole = Request {
+            from: 0,
+            until: None,
+            history: History::default(),
+            ..request
+        };
+        let answer = self.send_signed(&whole, credential).await?;
+        Ok((whole, answer))
     }
 
     /// Reads a range of the blob. The stream ends with the range, or with the blob if that is shorter.
@@ -85,7 +148,7 @@ impl Registry {
     ) -> Result<ByteStream, RegistryError> {
         let from = wanted.from;
         let request = self.blob_request(Method::GET, repository, digest, wanted);
-        let answer = self.send_signed(&request, credential).await?;
+        let (request, answer) = self.blob_response(request, credential).await?;
         let requested = request.requested.clone();
         let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
         let extent = match answer.status() {
@@ -93,9 +156,7 @@ impl Registry {
             StatusCode::PARTIAL_CONTENT if !wanted.is_whole() => part(answer.headers(), from, &requested),
             _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         };
-        let extent = extent
-            .and_then(|extent| check_coding(answer.headers(), &requested).map(|()| extent))
-            .inspect_err(|error| answer.failed(error))?;
+        let extent = extent.inspect_err(|error| answer.failed(error))?;
         let limit = self.inner.limits.chunk_wait;
         let reading = BlobReading {
             answer,
@@ -137,6 +198,10 @@ impl Registry {
             history: History::default(),
         }
     }
+}
+
+fn is_empty(digest: &Digest) -> bool {
+    *digest == Digest::of(b"")
 }
 
 /// Which bytes of the body to use.

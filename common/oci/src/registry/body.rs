@@ -5,9 +5,9 @@ use http::header;
 use tokio::time::Instant;
 
 use super::client::Registry;
-use super::exchange::innermost;
 use super::headers::number;
 use super::response::RegistryResponse;
+use crate::connect_fault::innermost;
 use crate::{RegistryError, RequestedObject};
 
 impl Registry {

@@ -4,7 +4,6 @@
 //! whether a response is the registry's own. Text of other hosts never appears in an error. Spans and metrics contain
 //! hosts and path templates, but no variable part of a path, query or credential.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -20,8 +19,8 @@ use super::response::{RegistryResponse, Responder, mark_failed};
 use super::retry_after::retry_after;
 use crate::challenge::is_of_harbor;
 use crate::clients::DialMode;
+use crate::connect_fault::{ConnectFault, among_causes};
 use crate::dial::{NotAllowed, authority, is_inside};
-use crate::text::tame;
 use crate::{ErrorResponse, RegistryError, RequestedObject};
 
 /// The bytes of a refusal's body that are read for its error text.
@@ -128,7 +127,8 @@ impl Registry {
                 cause,
             }),
             Ok(Err(SendError::Sending(cause))) => {
-                Err(not_allowed(&cause).map_or_else(|| unreachable(requested(), &cause, limit), refused))
+                let resolver = among_causes::<NotAllowed>(&cause).cloned();
+                Err(resolver.map_or_else(|| unreachable(requested(), &cause, limit), refused))
             }
             Ok(Ok(response)) => Ok(response),
         }
@@ -243,18 +243,6 @@ fn record_status(span: &Span, status: StatusCode) {
     }
 }
 
-/// Returns the resolver's refusal from the causes of the client's error.
-fn not_allowed(error: &reqwest::Error) -> Option<NotAllowed> {
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        if let Some(refused) = deeper.downcast_ref::<NotAllowed>() {
-            return Some(refused.clone());
-        }
-        cause = deeper.source();
-    }
-    None
-}
-
 fn unreachable(requested: RequestedObject, cause: &reqwest::Error, limit: Duration) -> RegistryError {
     if cause.is_timeout() && !cause.is_connect() {
         return RegistryError::TimedOut {
@@ -265,16 +253,6 @@ fn unreachable(requested: RequestedObject, cause: &reqwest::Error, limit: Durati
     }
     RegistryError::Unreachable {
         requested,
-        cause: innermost(cause),
+        cause: ConnectFault::of(cause),
     }
-}
-
-/// Returns the innermost cause, such as "Connection refused". Never contains the URL.
-pub(super) fn innermost(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    while let Some(deeper) = cause.and_then(std::error::Error::source) {
-        cause = Some(deeper);
-    }
-    let text = cause.map_or_else(|| "the connection failed".to_owned(), ToString::to_string);
-    tame(&text, 200)
 }

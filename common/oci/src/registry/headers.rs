@@ -1,14 +1,14 @@
 //! Headers of a response that more than one kind of request reads.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 
 use crate::manifest::without_parameters;
 use crate::text::tame;
-use crate::{Digest, RegistryError, RequestedObject};
+use crate::{BadDigest, Digest};
 
-/// Returns the sha256 digest of the header; other algorithms are ignored.
-pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
-    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+/// Returns the digest that the response names, or why it cannot be used.
+pub(super) fn digest_header(headers: &HeaderMap) -> Option<Result<Digest, BadDigest>> {
+    Some(headers.get("docker-content-digest")?.to_str().ok()?.parse())
 }
 
 pub(super) fn media_type(headers: &HeaderMap) -> String {
@@ -22,18 +22,14 @@ pub(super) fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// Refuses encoded bodies: their bytes have another digest and other offsets.
-pub(super) fn check_coding(headers: &HeaderMap, requested: &RequestedObject) -> Result<(), RegistryError> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(coding) if coding != "identity" => {
-            // The header may come from another host than the registry: only known words are repeated.
-            let known = ["gzip", "deflate", "br", "zstd", "compress"];
-            let known = known.into_iter().find(|known| coding == known);
-            Err(RegistryError::BadAnswer {
-                requested: requested.clone(),
-                what: format!("its body is encoded ({})", known.unwrap_or("unknown encoding")),
-            })
-        }
-        _ => Ok(()),
-    }
+/// Whether a refusal may be about the method HEAD alone: some servers do not know it, some proxies answer 404 until a GET,
+/// and some storages sign addresses for GET only.
+pub fn may_be_about_head(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }

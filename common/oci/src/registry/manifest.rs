@@ -1,14 +1,18 @@
 //! Fetches manifests whole.
 //!
-//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest.
+//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest. It is the requested one, or the one
+//! that the registry names for the tag; only where the registry names none, it is their sha256.
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::client::Registry;
-use super::headers::{check_coding, digest_header, media_type, number};
+use super::coding::{BadBody, ManifestBody};
+use super::headers::{digest_header, may_be_about_head, media_type, number};
 use super::request::{History, Request};
-use crate::{Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, TagOrDigest};
+use crate::{
+    BadDigest, Credential, Digest, MANIFEST_ACCEPT, RegistryError, Repository, RequestedObject, TagOrDigest,
+};
 
 /// A manifest with the registry's exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,29 +44,20 @@ impl Registry {
             return Err(self.refusal(&request, response, !credential.is_anonymous()).await);
         }
         let headers = response.headers().clone();
-        check_coding(&headers, &request.requested)?;
-        let bytes = self
-            .read_whole(&request.requested, response, self.inner.limits.manifest_bytes)
-            .await?;
-        let digest = Digest::of(&bytes);
-        let promised = wanted
-            .digest()
-            .cloned()
-            .into_iter()
-            .chain(digest_header(&headers));
-        for expected in promised {
-            if expected != digest {
-                let (expected, found) = (Box::new(expected), Box::new(digest));
-                return Err(RegistryError::WrongBytes {
-                    requested: request.requested,
-                    expected,
-                    found,
-                });
-            }
-        }
-        Ok(FetchedManifest {
+        let limit = self.inner.limits.manifest_bytes;
+        let bytes = self.read_whole(&request.requested, response, limit).await?;
+        let named = named_digest(wanted, &headers, &request.requested)?;
+        let promised: Vec<Digest> = wanted.digest().cloned().into_iter().chain(named).collect();
+        let body = ManifestBody {
             bytes,
+            headers: &headers,
+            limit,
+        };
+        let verified = body.verified(&promised);
+        let (bytes, digest) = verified.map_err(|bad| bad_body(request.requested, bad))?;
+        Ok(FetchedManifest {
             digest,
+            bytes,
             media_type: media_type(&headers),
         })
     }
@@ -77,15 +72,15 @@ impl Registry {
         let request = self.manifest_request(Method::HEAD, repository, wanted);
         let response = self.send_signed(&request, credential).await?;
         let headers = response.headers();
-        match (response.status(), digest_header(headers), media_type(headers)) {
-            (StatusCode::OK, Some(digest), media_type) if !media_type.is_empty() => {
-                if let Some(expected) = wanted.digest().filter(|expected| **expected != digest) {
-                    let (expected, found) = (Box::new(expected.clone()), Box::new(digest));
-                    return Err(RegistryError::WrongBytes {
-                        requested: request.requested,
-                        expected,
-                        found,
-                    });
+        let named = match response.status() {
+            StatusCode::OK => named_digest(wanted, headers, &request.requested)?,
+            _ => None,
+        };
+        match (response.status(), named, media_type(headers)) {
+            (StatusCode::OK, Some(named), media_type) if !media_type.is_empty() => {
+                let digest = wanted.digest().unwrap_or(&named).clone();
+                if digest.algorithm() == named.algorithm() {
+                    check_same(&digest, &named, &request.requested)?;
                 }
                 Ok(ManifestHead {
                     digest,
@@ -93,7 +88,8 @@ impl Registry {
                     size: number(headers, &header::CONTENT_LENGTH),
                 })
             }
-            (StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED, ..) => {
+            // Some servers and proxies know no HEAD, or answer it with 403 or 404.
+            (status, ..) if status == StatusCode::OK || may_be_about_head(status) => {
                 let whole = self.manifest(repository, wanted, credential).await?;
                 let size = u64::try_from(whole.bytes.len()).ok();
                 Ok(ManifestHead {
@@ -131,5 +127,49 @@ impl Registry {
     fn image(&self, repository: &Repository, wanted: &TagOrDigest) -> String {
         let joint = if wanted.digest().is_some() { '@' } else { ':' };
         format!("{}/{repository}{joint}{wanted}", self.name())
+    }
+}
+
+/// Returns the digest that the response names. A tag whose digest cannot be verified is refused, because under another digest
+/// nobody would find the image.
+fn named_digest(
+    wanted: &TagOrDigest,
+    headers: &HeaderMap,
+    requested: &RequestedObject,
+) -> Result<Option<Digest>, RegistryError> {
+    match digest_header(headers) {
+        Some(Ok(digest)) => Ok(Some(digest)),
+        Some(Err(BadDigest::UnknownAlgorithm { algorithm })) if wanted.tag().is_some() => {
+            Err(RegistryError::UnknownAlgorithm {
+                requested: requested.clone(),
+                algorithm,
+            })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn check_same(expected: &Digest, found: &Digest, requested: &RequestedObject) -> Result<(), RegistryError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(RegistryError::WrongBytes {
+        requested: requested.clone(),
+        expected: Box::new(expected.clone()),
+        found: Box::new(found.clone()),
+    })
+}
+
+fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
+    match bad {
+        BadBody::OtherDigest { expected, found } => RegistryError::WrongBytes {
+            requested,
+            expected: Box::new(expected),
+            found: Box::new(found),
+        },
+        BadBody::Encoded(coding) => RegistryError::BadAnswer {
+            requested,
+            what: format!("its body is encoded ({coding})"),
+        },
     }
 }

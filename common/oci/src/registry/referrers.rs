@@ -26,10 +26,14 @@ impl Registry {
         let mut path = first.clone();
         for page in 0..PAGES {
             let request = self.referrers_request(repository, subject, path);
-            let answer = self.send_signed(&request, credential).await?;
+            let answer = match self.send_signed(&request, credential).await {
+                Err(error) if page == 0 && leads_elsewhere(&error) => return Ok(None),
+                answer => answer?,
+            };
             let is_list = media_type(answer.headers()) == OCI_IMAGE_INDEX_MEDIA_TYPE;
             match answer.status() {
                 StatusCode::OK if is_list => {}
+                _ if page == 0 && answer.elsewhere().is_some() => return Ok(None),
                 status if page == 0 && keeps_no_lists(status) => return Ok(None),
                 _ => return Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
             }
@@ -78,6 +82,19 @@ impl Registry {
         let query = there.query().filter(|_| same_list)?;
         Some(format!("{first}?{query}"))
     }
+}
+
+/// Whether the registry redirected to a host that refuses, or where no request goes: its pages for browsers.
+fn leads_elsewhere(error: &RegistryError) -> bool {
+    matches!(
+        error,
+        RegistryError::StorageRefused { .. }
+            | RegistryError::BadRedirect { .. }
+            | RegistryError::NotAllowed {
+                by_registry: true,
+                ..
+            }
+    )
 }
 
 /// Whether a status means that the registry has no referrers API; it may also send an HTML page. A refusal or rate

@@ -180,13 +180,78 @@ async fn a_part_that_is_shorter_than_announced_is_cut_short() {
 }
 
 #[tokio::test]
-async fn a_content_coding_is_refused() {
-    let server = Server::start(|_| answer(200, &[("content-encoding", "gzip")], BLOB)).await;
-    let result = server
-        .registry()
-        .blob(&repository(), &Digest::of(b""), 0, &Credential::Anonymous)
+async fn a_blobs_bytes_are_read_whatever_their_label() {
+    for coding in ["gzip", "x-gzip", "Identity", "aws-chunked"] {
+        let server = Server::start(move |_| answer(200, &[("content-encoding", coding)], BLOB)).await;
+        let blob = server
+            .registry()
+            .blob(&repository(), &Digest::of(b""), 0, &Credential::Anonymous)
+            .await
+            .unwrap();
+        assert_eq!(read(blob).await.unwrap(), BLOB, "{coding}");
+        let encodings = server.requests()[0].accept_encoding.clone();
+        assert_eq!(encodings.as_deref(), Some("identity"));
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_manifest_without_a_promised_digest_is_refused() {
+    let server = Server::start(|_| answer(200, &[("content-encoding", "gzip")], MANIFEST)).await;
+    let registry = server.registry();
+    let found = registry
+        .manifest(&repository(), &tag("1"), &Credential::Anonymous)
         .await;
-    assert!(matches!(result, Err(RegistryError::BadAnswer { .. })));
+    assert!(matches!(found, Err(RegistryError::BadAnswer { .. })));
+    let by_digest = TagOrDigest::Digest(Digest::of(MANIFEST));
+    let found = registry
+        .manifest(&repository(), &by_digest, &Credential::Anonymous)
+        .await;
+    assert_eq!(&*found.unwrap().bytes, MANIFEST);
+}
+
+#[tokio::test]
+async fn a_refused_range_leads_to_the_whole() {
+    let server = Server::start(|request| match request.range {
+        Some(_) => answer(416, &[], ""),
+        None => answer(200, &[], BLOB),
+    })
+    .await;
+    let blob = server
+        .registry()
+        .blob(&repository(), &Digest::of(b""), 4, &Credential::Anonymous)
+        .await
+        .unwrap();
+    assert_eq!((blob.from, blob.total, blob.is_part), (4, Some(10), false));
+    assert_eq!(read(blob).await.unwrap(), "456789");
+}
+
+#[tokio::test]
+async fn a_refused_or_empty_head_of_a_blob_does_not_decide() {
+    for (status, length) in [(403, "0"), (404, "0"), (405, "0"), (501, "0"), (200, "0")] {
+        let server = Server::start(move |request| match &request.range {
+            Some(range) => {
+                assert_eq!(range, "bytes=0-0");
+                answer(206, &[("content-range", "bytes 0-0/10")], "0")
+            }
+            None => answer(status, &[("content-length", length)], ""),
+        })
+        .await;
+        let digest = Digest::of(BLOB.as_bytes());
+        let size = server.registry().blob_head(&repository(), &digest, &ann()).await;
+        assert_eq!(size.unwrap(), Some(10), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_is_no_blob() {
+    let server = Server::start(|request| match request.method.as_str() {
+        "HEAD" => answer(404, &[], ""),
+        _ => answer(200, &[("content-type", "Text/HTML; charset=utf-8")], "<html>"),
+    })
+    .await;
+    let digest = Digest::of(BLOB.as_bytes());
+    let size = server.registry().blob_head(&repository(), &digest, &ann()).await;
+    assert!(matches!(size, Err(RegistryError::BadAnswer { .. })));
 }
 
 #[tokio::test]
@@ -215,8 +280,8 @@ async fn a_redirect_to_another_host_goes_without_the_credential() {
 }
 
 #[tokio::test]
-async fn a_head_without_headers_or_not_allowed_becomes_a_get() {
-    for status in [200, 405] {
+async fn a_head_without_headers_or_refused_becomes_a_get() {
+    for status in [200, 403, 404, 405, 501] {
         let server = Server::start(move |request| match request.method.as_str() {
             "HEAD" => answer(status, &[], ""),
             _ => manifest(),

@@ -98,7 +98,7 @@ async fn a_registry_without_lists_is_not_mistaken_for_a_refusal() {
     }
     let (found, _) = referrers_from(|_| answer(200, &[("content-type", "text/html")], "<html>")).await;
     assert_eq!(found.unwrap(), None, "a page for browsers");
-    for status in [401, 403, 500] {
+    for status in [401, 403, 429, 500] {
         let (found, _) = referrers_from(move |_| answer(status, &[], "")).await;
         assert!(found.is_err(), "{status}");
     }
@@ -128,4 +128,16 @@ async fn the_credential_that_reads_the_image_reads_the_list() {
         .referrers(&repository(), &subject(), &ann())
         .await;
     assert_eq!(found.unwrap().unwrap().listed.len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_leads_to_web_pages_of_another_host_is_no_list() {
+    for status in [400, 401, 403, 404, 406, 429, 500, 503, 200] {
+        let pages = Server::start(move |_| answer(status, &[("content-type", "text/html")], "<html>")).await;
+        let target = format!("http://{}/packages", pages.address);
+        let (found, _) = referrers_from(move |_| answer(303, &[("location", &target)], "")).await;
+        assert_eq!(found.unwrap(), None, "{status}");
+    }
+    let (found, _) = referrers_from(|_| answer(303, &[("location", "ftp://pages.lan/")], "")).await;
+    assert_eq!(found.unwrap(), None);
 }

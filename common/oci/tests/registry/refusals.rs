@@ -111,9 +111,11 @@ async fn a_closed_port_is_an_outage() {
         .manifest(&repository(), &tag("1"), &Credential::Anonymous)
         .await
         .unwrap_err();
-    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    let RegistryError::Unreachable { cause, .. } = &error else {
+        panic!("{error}");
+    };
     assert!(
-        matches!(&error, RegistryError::Unreachable { cause, .. } if cause.contains("refused")),
+        matches!(cause, oci::ConnectFault::Other(text) if text.contains("refused")),
         "{error}"
     );
 }

@@ -26,6 +26,7 @@ pub(crate) struct RecordedRequest {
     pub(crate) query: String,
     pub(crate) authorization: Option<String>,
     pub(crate) accept: Option<String>,
+    pub(crate) accept_encoding: Option<String>,
     pub(crate) range: Option<String>,
     pub(crate) body: String,
 }
@@ -116,6 +117,7 @@ async fn record(request: Request) -> RecordedRequest {
         query: parts.uri.query().unwrap_or_default().to_owned(),
         authorization: header("authorization"),
         accept: header("accept"),
+        accept_encoding: header("accept-encoding"),
         range: header("range"),
         body: String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap(),
     }
@@ -135,16 +137,13 @@ pub(crate) fn short_limits() -> RegistryLimits {
 }
 
 pub(crate) fn client(tls: &TlsOptions) -> Result<reqwest::Client, BuildError> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(if tls.fresh { 0 } else { usize::MAX })
-        .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
-    if let Some(pem) = &tls.ca_pem {
-        let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(BuildError::new)?;
-        builder = builder.tls_certs_merge(authorities);
-    }
-    builder.build().map_err(BuildError::new)
+    let options = process::http::ClientOptions {
+        ca_pem: tls.ca_pem.clone(),
+        insecure_skip_verify: tls.insecure_skip_verify,
+        fresh: tls.fresh,
+        ..process::http::ClientOptions::default()
+    };
+    process::http::client(&options).map_err(BuildError::new)
 }
 
 /// Uses the real limits, for tests that must not fail on a busy machine.

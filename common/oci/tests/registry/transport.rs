@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use oci::{Credential, ImageReference, Registries, RegistryError, RegistryName, RegistrySettings};
+use oci::{
+    CertificateFault, ConnectFault, Credential, ImageReference, Registries, RegistryError, RegistryName,
+    RegistrySettings,
+};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -45,8 +48,22 @@ async fn tls_registry() -> (Server, String) {
     let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
-    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let certificate = params().signed_by(&key, &issuer).unwrap();
+    (tls_server(&certificate, &key).await, authority_pem)
+}
+
+/// Returns a registry with a self-signed certificate, and its PEM.
+async fn self_signed(params: &rcgen::CertificateParams) -> (Server, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (tls_server(&certificate, &key).await, certificate.pem())
+}
+
+fn params() -> rcgen::CertificateParams {
+    rcgen::CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap()
+}
+
+async fn tls_server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Server {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -58,10 +75,7 @@ async fn tls_registry() -> (Server, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    (
-        Server::on(TlsListener { listener, acceptor }, address, |_| manifest()),
-        authority_pem,
-    )
+    Server::on(TlsListener { listener, acceptor }, address, |_| manifest())
 }
 
 async fn pull(settings: RegistrySettings) -> Result<(), RegistryError> {
@@ -90,6 +104,88 @@ async fn an_unknown_authority_is_refused_with_advice() {
     assert!(error.what_to_do().contains("ca_file"), "{error}");
     assert!(!error.is_worth_retrying());
     assert!(server.requests().is_empty());
+}
+
+/// Pulls with a file of certificates, and returns the fault of the registry's own.
+async fn fault(server: &Server, ca_pem: &str) -> Option<CertificateFault> {
+    let pulled = pull(RegistrySettings {
+        ca_pem: Some(ca_pem.to_owned()),
+        ..RegistrySettings::new(server.name())
+    });
+    match pulled.await {
+        Ok(()) => None,
+        Err(RegistryError::Unreachable {
+            cause: ConnectFault::Certificate(fault),
+            ..
+        }) => Some(fault),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_itself_in_the_file_is_trusted_for_that_registry() {
+    use rcgen::{BasicConstraints, IsCa};
+    for kind in [
+        IsCa::Ca(BasicConstraints::Unconstrained),
+        IsCa::NoCa,
+        IsCa::ExplicitNoCa,
+    ] {
+        let made = |kind: &IsCa| {
+            let mut params = params();
+            params.is_ca = kind.clone();
+            params
+        };
+        let (server, own) = self_signed(&made(&kind)).await;
+        assert_eq!(fault(&server, &own).await, None, "{kind:?}");
+        let (_, others) = self_signed(&made(&kind)).await;
+        assert!(fault(&server, &others).await.is_some(), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_certificate_has_its_own_fault() {
+    let refusal = async |change: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let mut params = params();
+        change(&mut params);
+        let (server, own) = self_signed(&params).await;
+        fault(&server, &own).await
+    };
+    let expired = refusal(&|params| params.not_after = rcgen::date_time_ymd(2001, 2, 3)).await;
+    assert_eq!(
+        expired,
+        Some(CertificateFault::Expired(Some("2001-02-03".to_owned())))
+    );
+    let early = refusal(&|params| params.not_before = rcgen::date_time_ymd(2999, 1, 2)).await;
+    assert_eq!(
+        early,
+        Some(CertificateFault::NotYetValid(Some("2999-01-02".to_owned())))
+    );
+    let nameless = refusal(&|params| params.subject_alt_names.clear()).await;
+    assert_eq!(nameless, Some(CertificateFault::NoNames));
+    let other = refusal(&|params| {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("r.lan".try_into().unwrap())];
+    });
+    let names = vec!["r.lan".to_owned()];
+    assert_eq!(other.await, Some(CertificateFault::OtherName(names)));
+    let purpose = refusal(&|params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    assert_eq!(purpose.await, Some(CertificateFault::NotForServers));
+    let (server, _) = tls_registry().await;
+    let mut foreign = params();
+    let (_, namesake) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &namesake).await,
+        Some(CertificateFault::OtherIssuer)
+    );
+    foreign
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "other");
+    let (_, foreign) = self_signed(&foreign).await;
+    assert_eq!(
+        fault(&server, &foreign).await,
+        Some(CertificateFault::UnknownIssuer)
+    );
 }
 
 #[tokio::test]

@@ -96,6 +96,23 @@ fn connections_can_use_a_proxy_and_a_certificate_and_be_limited() {
 }
 
 #[test]
+fn a_ca_file_is_read_without_the_keys_in_it() {
+    let folder = Folder::new();
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["r.lan".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate").pem();
+    let bundle = format!("# ours\n{}{certificate}", key.serialize_pem()).replace('\n', "\r\n");
+    let file = folder.file("ca.pem", &bundle);
+    let read = read(&format!("ca_file = '{file}'")).expect("fine").settings;
+    assert_eq!(read.ca_pem, Some(certificate.replace('\r', "")));
+    let junk = folder.file("junk.pem", "junk");
+    assert_eq!(
+        kinds(&faults(&format!("ca_file = '{junk}'"))),
+        [("ca_file", FaultKind::BadValue)]
+    );
+}
+
+#[test]
 fn every_fault_is_reported_with_its_key() {
     let faults = faults(
         "ca_file = '/no/such/ca'\nclient_cert_file = '/no/such/cert'\nproxy = 'socks5://s3cret@h'\n\

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use process::trust::TrustedCertificates;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -72,6 +73,18 @@ impl<'r> Section<'r> {
         let read = std::fs::read_to_string(path);
         read.map_err(|error| self.unreadable(key, format_args!("{}: {error}", path.display())))
             .ok()
+    }
+
+    /// Reads the certificates of a PEM file, and returns them without anything else that the file holds.
+    pub fn certificates(&self, key: &'static str) -> Option<String> {
+        let path = self.path(key)?;
+        // Comments in a bundle are in any encoding.
+        let read = std::fs::read(&path);
+        let pem = read.map_err(|error| self.unreadable(key, format_args!("{}: {error}", path.display())));
+        let certificates = TrustedCertificates::read(&pem.ok()?);
+        let fault = format!("{} has no certificate in PEM", path.display());
+        self.check(key, certificates.ok_or(fault))
+            .map(|found| found.to_pem())
     }
 
     pub fn switch(&self, key: &'static str) -> Option<bool> {

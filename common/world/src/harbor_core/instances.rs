@@ -1,22 +1,22 @@
 //! Provider instances as Harbor stores them: unique endpoints, and credentials that are not always returned.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::driver;
-use super::state::{CoreHandle, Instance, refusal};
+use super::state::{CoreHandle, Instance, Page, refusal};
 
-pub(super) async fn list(State(core): State<CoreHandle>) -> Json<Value> {
+pub(super) async fn list(State(core): State<CoreHandle>, Query(page): Query<Page>) -> Json<Value> {
     let held = core.held();
     let all: Vec<Value> = held
         .instances
         .values()
         .map(|instance| instance.shown(core.generation))
         .collect();
-    Json(json!(all))
+    Json(page.of(all))
 }
 
 pub(super) async fn one(State(core): State<CoreHandle>, Path(name): Path<String>) -> Response {
@@ -46,32 +46,57 @@ pub(super) async fn create(State(core): State<CoreHandle>, Json(mut body): Json<
         .into_response()
 }
 
-/// Without `auth_info` the stored one is kept.
+/// Finds the instance by the id in the body: the name in the path only routes. Without `auth_info` the stored one is kept.
 pub(super) async fn update(
     State(core): State<CoreHandle>,
-    Path(name): Path<String>,
+    Path(_): Path<String>,
     Json(body): Json<Value>,
 ) -> Response {
+    let id = body["id"].as_i64().unwrap_or_default();
     let mut held = core.held();
-    let Some(Instance(before)) = held.instances.get_mut(&name) else {
-        return refusal(StatusCode::NOT_FOUND, &format!("instance {name} not found"));
+    let used = held.policies.values().any(|policy| policy.provider() == id);
+    let Some(Instance(before)) = held.instances.values_mut().find(|instance| instance.id() == id) else {
+        return refusal(StatusCode::NOT_FOUND, &format!("instance {id} not found"));
     };
+    if used && body["enabled"] != true {
+        return refusal(
+            StatusCode::PRECONDITION_FAILED,
+            "cannot be disabled: policies are using it",
+        );
+    }
+    if before["vendor"] != body["vendor"] {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "vendor cannot be changed");
+    }
     for (key, value) in body.as_object().into_iter().flatten() {
-        if key != "vendor" && key != "id" {
-            before[key] = value.clone();
-        }
+        before[key] = value.clone();
     }
     StatusCode::OK.into_response()
 }
 
+pub(super) async fn delete(State(core): State<CoreHandle>, Path(name): Path<String>) -> Response {
+    let mut held = core.held();
+    let Some(id) = held.instances.get(&name).map(Instance::id) else {
+        return refusal(StatusCode::NOT_FOUND, &format!("instance {name} not found"));
+    };
+    if held.policies.values().any(|policy| policy.provider() == id) {
+        return refusal(
+            StatusCode::PRECONDITION_FAILED,
+            "cannot be deleted: policies are using it",
+        );
+    }
+    held.instances.remove(&name);
+    StatusCode::OK.into_response()
+}
+
+/// Pings a stored instance by its id, or one that the body describes.
 pub(super) async fn ping(State(core): State<CoreHandle>, Json(body): Json<Value>) -> Response {
     let id = body["id"].as_i64().unwrap_or_default();
-    let found = {
+    let found = if id > 0 {
         let held = core.held();
-        held.instances
-            .values()
-            .find(|instance| instance.id() == id)
-            .cloned()
+        let mut all = held.instances.values();
+        all.find(|instance| instance.id() == id).cloned()
+    } else {
+        Some(Instance(body))
     };
     let Some(instance) = found else {
         return refusal(StatusCode::NOT_FOUND, "instance not found");

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use state::HarborCoreSpec;
-use state::{Core, CoreHandle, Generation, refusal};
+use state::{Core, CoreHandle, Generation, Instance, Policy, refusal};
 
 /// A running stand-in; it stops on drop.
 pub struct HarborCore {
@@ -66,11 +66,31 @@ impl HarborCore {
             .map(|instance| instance.shown(self.shared.generation))
     }
 
+    /// Adds what an administrator set up before: an instance of Dragonfly, and a policy in each project that uses it.
+    pub fn add_dragonfly(&self, name: &str, policy: &str) {
+        let mut held = self.shared.held();
+        let id = held.next_id();
+        let instance = json!({"id": id, "name": name, "description": "", "vendor": "dragonfly",
+            "endpoint": format!("http://{name}.test:4001"), "auth_mode": "OAUTH",
+            "auth_info": {"token": "their-own"}, "enabled": true, "insecure": false});
+        held.instances.insert(name.to_owned(), Instance(instance));
+        for (project, project_id) in policies::PROJECTS {
+            let policy_id = held.next_id();
+            let stored = json!({"id": policy_id, "name": policy, "project_id": project_id, "provider_id": id,
+                "provider_name": name, "filters": r#"[{"type":"repository","value":"**"}]"#,
+                "trigger": r#"{"type":"manual"}"#, "enabled": true,
+                "extra_attrs": r#"{"scope":"single_seed_peer"}"#});
+            let key = (project.to_owned(), policy.to_owned());
+            held.policies.insert(key, Policy(stored));
+        }
+    }
+
+    /// Returns a policy of the project `library`.
     pub fn policy(&self, name: &str) -> Option<Value> {
         self.shared
             .held()
             .policies
-            .get(name)
+            .get(&("library".to_owned(), name.to_owned()))
             .map(|policy| policy.0.clone())
     }
 
@@ -90,6 +110,7 @@ impl Drop for HarborCore {
 
 fn router(shared: &CoreHandle) -> Router {
     let api = Router::new()
+        .route("/projects", get(policies::projects))
         .route("/projects/{project}", get(policies::project))
         .route(
             "/p2p/preheat/instances",
@@ -98,12 +119,24 @@ fn router(shared: &CoreHandle) -> Router {
         .route("/p2p/preheat/instances/ping", post(instances::ping))
         .route(
             "/p2p/preheat/instances/{name}",
-            get(instances::one).put(instances::update),
+            get(instances::one)
+                .put(instances::update)
+                .delete(instances::delete),
         )
-        .route("/projects/{project}/preheat/policies", post(policies::create))
+        .route(
+            "/projects/{project}/preheat/policies",
+            get(policies::list).post(policies::create),
+        )
         .route(
             "/projects/{project}/preheat/policies/{name}",
-            get(policies::one).put(policies::update).post(policies::run),
+            get(policies::one)
+                .put(policies::update)
+                .post(policies::run)
+                .delete(policies::delete),
+        )
+        .route(
+            "/projects/{project}/preheat/policies/{name}/executions",
+            get(policies::executions),
         )
         .route(
             "/projects/{project}/preheat/policies/{name}/executions/{id}",

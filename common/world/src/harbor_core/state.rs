@@ -11,14 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
-/// Its administrator, version, and images of its one project `library`.
+/// Its administrator, version, and images of its projects `library` and `team`.
 #[derive(Debug, Clone)]
 pub struct HarborCoreSpec {
     /// `v2.15.2`
     pub version: &'static str,
     /// The administrator's password.
     pub password: &'static str,
-    /// Manifest URLs: what every policy of the project matches.
+    /// Manifest URLs: what every policy matches.
     pub images: Vec<String>,
 }
 
@@ -33,7 +33,8 @@ pub(super) struct Core {
 #[derive(Default)]
 pub(super) struct CoreState {
     pub(super) instances: BTreeMap<String, Instance>,
-    pub(super) policies: BTreeMap<String, Policy>,
+    /// By project and name.
+    pub(super) policies: BTreeMap<(String, String), Policy>,
     pub(super) executions: Vec<Vec<ExecutedTask>>,
     ids: i64,
 }
@@ -122,6 +123,31 @@ impl Instance {
 
 #[derive(Clone)]
 pub(super) struct Policy(pub(super) Value);
+
+impl Policy {
+    pub(super) fn id(&self) -> i64 {
+        self.0["id"].as_i64().unwrap_or_default()
+    }
+
+    pub(super) fn provider(&self) -> i64 {
+        self.0["provider_id"].as_i64().unwrap_or_default()
+    }
+}
+
+/// The page of a list: ten items unless the caller names another size, as in Harbor.
+#[derive(serde::Deserialize)]
+pub(super) struct Page {
+    page: Option<usize>,
+    page_size: Option<usize>,
+}
+
+impl Page {
+    pub(super) fn of(&self, all: Vec<Value>) -> Value {
+        let size = self.page_size.unwrap_or(10).min(100);
+        let before = self.page.unwrap_or(1).saturating_sub(1) * size;
+        all.into_iter().skip(before).take(size).collect()
+    }
+}
 
 impl Core {
     pub(super) fn held(&self) -> MutexGuard<'_, CoreState> {

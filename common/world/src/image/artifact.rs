@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use super::blobs::name_of;
 
@@ -15,7 +15,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// One object of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// `sha256:…`
+    /// `sha256:…`, or `sha512:…` where that was asked for.
     pub digest: String,
     pub bytes: Vec<u8>,
     pub media_type: String,
@@ -43,6 +43,13 @@ impl Part {
         }
     }
 
+    fn sha512(self) -> Self {
+        Self {
+            digest: sha512_of(&self.bytes),
+            ..self
+        }
+    }
+
     fn descriptor(&self) -> Value {
         json!({"mediaType": self.media_type, "digest": self.digest, "size": self.bytes.len()})
     }
@@ -61,8 +68,26 @@ impl Artifact {
         change: impl FnOnce(&mut Value),
     ) -> Self {
         let blob = |(media_type, bytes)| Part::new(media_type, bytes, false);
-        let config = blob(config);
-        let layers: Vec<Part> = layers.into_iter().map(blob).collect();
+        Self::of(blob(config), layers.into_iter().map(blob).collect(), change)
+    }
+
+    /// An OCI manifest whose layers have sha512 digests. Registries of the field take it.
+    pub fn with_sha512_layers(config: (&str, Vec<u8>), layers: Vec<(&str, Vec<u8>)>) -> Self {
+        let blob = |(media_type, bytes)| Part::new(media_type, bytes, false);
+        let layers = layers.into_iter().map(|layer| blob(layer).sha512());
+        Self::of(blob(config), layers.collect(), |_| {})
+    }
+
+    /// An OCI manifest that has a sha512 digest itself, as its config and layers have.
+    pub fn all_sha512(config: (&str, Vec<u8>), layers: Vec<(&str, Vec<u8>)>) -> Self {
+        let blob = |(media_type, bytes)| Part::new(media_type, bytes, false).sha512();
+        let mut artifact = Self::of(blob(config), layers.into_iter().map(blob).collect(), |_| {});
+        let root = artifact.parts.pop().map(Part::sha512);
+        artifact.parts.extend(root);
+        artifact
+    }
+
+    fn of(config: Part, layers: Vec<Part>, change: impl FnOnce(&mut Value)) -> Self {
         let mut manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST, "config": config.descriptor(),
             "layers": layers.iter().map(Part::descriptor).collect::<Vec<_>>(),
@@ -103,6 +128,15 @@ impl Artifact {
         }
     }
 
+    /// The same with other bytes under the digest of one part: what a broken registry sends.
+    #[must_use]
+    pub fn with_part(&self, other: Part) -> Self {
+        let mut broken = self.clone();
+        let same = broken.parts.iter_mut().find(|part| part.digest == other.digest);
+        *same.expect("a part with this digest") = other;
+        broken
+    }
+
     /// The root last.
     pub fn parts(&self) -> &[Part] {
         &self.parts
@@ -135,6 +169,11 @@ pub fn image_config(platform: &str, diff_ids: &[String]) -> (&'static str, Vec<u
 /// `sha256:…` of some bytes.
 pub fn digest_of(bytes: &[u8]) -> String {
     name_of(&Sha256::digest(bytes))
+}
+
+/// `sha512:…` of some bytes.
+pub fn sha512_of(bytes: &[u8]) -> String {
+    format!("sha512:{}", hex::encode(Sha512::digest(bytes)))
 }
 
 /// A tar of these files.

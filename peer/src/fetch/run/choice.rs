@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use oci::DigestHasher;
+use sha2::{Digest as _, Sha256};
 
 /// Faults after which a peer is no longer used for this object.
 const FAULTS: u32 = 3;
@@ -54,11 +54,12 @@ impl<'a> Choice<'a> {
 }
 
 fn rank(object: &str, chunk: u64, peer: &str) -> [u8; 32] {
-    let mut hash = DigestHasher::default();
-    hash.update(object.as_bytes());
-    hash.update(&chunk.to_be_bytes());
-    hash.update(peer.as_bytes());
-    hash.finish_bytes()
+    Sha256::new()
+        .chain_update(object.as_bytes())
+        .chain_update(chunk.to_be_bytes())
+        .chain_update(peer.as_bytes())
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]

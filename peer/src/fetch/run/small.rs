@@ -136,7 +136,7 @@ impl FetchTask<'_> {
         tracing::Span::current().record("stoker.bytes", signed(size));
         let _room = match self.store.make_room(&self.spec.digest, size).await {
             Ok(room) => room,
-            Err(none) => return self.disk(&none.into(), Remains::nothing()),
+            Err(none) => return self.disk(&none.into(), Remains::nothing(&self.spec.digest)),
         };
         let span = info_span!("seal", stoker.bytes = signed(size));
         let keeping = self.store.keep(proven, self.media_type.clone(), self.spec.kind);
@@ -145,7 +145,7 @@ impl FetchTask<'_> {
                 self.remember_the_trace();
                 Stage::Sealed(self.report.clone())
             }
-            Err(error) => self.disk(&error, Remains::nothing()),
+            Err(error) => self.disk(&error, Remains::nothing(&self.spec.digest)),
         }
     }
 }

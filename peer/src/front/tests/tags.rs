@@ -58,3 +58,21 @@ async fn a_deleted_tag_is_not_served() {
     let text = String::from_utf8(got.body.expect("a body").to_vec()).expect("text");
     assert!(text.contains("MANIFEST_UNKNOWN"), "{text}");
 }
+
+#[tokio::test]
+async fn a_manifest_that_the_registry_has_by_tag_only_is_pulled_by_its_tag() {
+    let world = FrontFixture::new(SignIn::None).await;
+    let image = world.registry.push("a", "layer of a");
+    let by_digest = format!("/v2/a/manifests/{}", image.index);
+    for method in ["GET", "HEAD"] {
+        let start = format!("{method} {by_digest}");
+        world.registry.answers(&start, StatusCode::NOT_FOUND);
+    }
+    let cold = world.get(&by_digest, None).await;
+    assert_eq!(cold.status, StatusCode::NOT_FOUND);
+    let by_tag = world.get("/v2/a/manifests/v1", None).await;
+    assert_eq!(by_tag.status, StatusCode::OK);
+    assert_eq!(Digest::of(&by_tag.body.expect("a body")), image.index);
+    let held = world.get(&by_digest, None).await;
+    assert_eq!(held.status, StatusCode::OK, "the tag's response is the grant");
+}

@@ -79,6 +79,25 @@ async fn a_listed_object_that_the_registry_lost_is_the_registrys_failure() {
 }
 
 #[tokio::test]
+async fn bytes_that_come_with_a_lot_are_stored_only_if_they_have_the_digest() {
+    let peer = WorkingPeer::of(FakeManager::default()).await;
+    let [digest, other] = [b"by tag", b"other "].map(|bytes| Digest::of(bytes));
+    for (work, wanted) in [(1, &digest), (2, &other)] {
+        let mut lot = peer.lot(work, wanted, 6, None);
+        lot.placements[0].bytes = Some(wire::EmbeddedBytes::new(b"by tag".to_vec()));
+        peer.manager.hands_out(lot);
+    }
+    eventually("settled", || peer.manager.settled().len() == 2).await;
+    for settled in peer.manager.settled() {
+        let is_verified = matches!(settled.outcome, PlacementOutcome::Verified { .. });
+        assert_eq!(is_verified, settled.digest == digest.as_str(), "{settled:?}");
+    }
+    let location = peer.world.wanted(&digest).location;
+    assert!(peer.world.store.has_delivered(&digest, &location));
+    assert!(peer.world.store.sealed(&other).is_none());
+}
+
+#[tokio::test]
 async fn sessions_and_lots_are_counted_while_they_last() {
     let peer = WorkingPeer::of(FakeManager::default()).await;
     let counted = || scraped(&peer.metrics, &peer.world.store);

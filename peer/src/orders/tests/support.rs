@@ -308,6 +308,7 @@ impl WorkingPeer {
             media_type: "application/x".to_owned(),
             location: wanted.location.to_string(),
             parents: Vec::new(),
+            bytes: None,
         };
         Lot {
             work,

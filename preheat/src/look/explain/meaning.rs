@@ -81,7 +81,7 @@ mod tests {
             retry_after: None,
         };
         assert!(matches!(of_error(&down), Meaning::Silent(_)));
-        let cause = "refused".to_owned();
+        let cause = oci::ConnectFault::Other("refused".to_owned());
         let unreachable = RegistryError::Unreachable {
             requested: response(0).0,
             cause,

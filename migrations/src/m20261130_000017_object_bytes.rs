@@ -1,0 +1,23 @@
+//! The bytes of objects that a registry does not have under their digest, such as manifests with a tag only.
+
+use sea_orm_migration::prelude::*;
+
+/// The step's name is its file's name.
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let alter = Table::alter()
+            .table("objects")
+            .add_column(ColumnDef::new("bytes").blob())
+            .to_owned();
+        manager.alter_table(alter).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let alter = Table::alter().table("objects").drop_column("bytes").to_owned();
+        manager.alter_table(alter).await
+    }
+}
