@@ -27,6 +27,7 @@ mod submit;
 mod table;
 mod tracing;
 mod warm;
+mod width;
 
 use std::path::PathBuf;
 
@@ -80,6 +81,8 @@ enum Scenario {
     PeerMemory,
     /// Bandwidth limits of a peer and of a cluster.
     Limits,
+    /// Preheats from a registry that serves only so many requests at once.
+    Width,
     /// Pulls with faults on the way.
     Faults,
     /// 64 readers of one object, half of them slow.
@@ -106,6 +109,7 @@ impl Scenario {
             Self::ContainerdPull => containerd_pull::run().await,
             Self::PeerMemory => peer_memory::run().await,
             Self::Limits => limits::run().await,
+            Self::Width => width::run().await,
             Self::Faults => faults::run().await,
             Self::Readers => readers::run().await,
             Self::Restart => restart::run().await,

@@ -31,6 +31,7 @@ mod sign_in;
 mod spot_checks;
 mod telling;
 mod triggers;
+mod width;
 
 use std::process::Output;
 use std::time::Duration;

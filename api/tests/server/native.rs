@@ -122,7 +122,7 @@ async fn progress_and_outcome_are_shown_object_by_object() {
     let report = ProgressReport {
         placements: vec![moving],
         working_on: vec![lots[0].work],
-        removals: 0,
+        ..ProgressReport::default()
     };
     seed.manager
         .progress(seed.welcome.session, &report)

@@ -20,6 +20,9 @@ impl RegistryError {
             }
             Self::Forbidden { .. } => "give this account the right to pull from the repository",
             Self::TooManyRequests { .. } => "wait, or use an account with a higher rate limit",
+            Self::TooManyAtOnce { .. } => {
+                "wait, or raise the number of requests at once that the registry allows"
+            }
             Self::Unexpected { response, .. } if response.status == 407 => {
                 ConnectFault::ProxyCredential.what_to_do()
             }

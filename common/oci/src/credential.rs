@@ -191,6 +191,14 @@ impl Credential {
         }
     }
 
+    /// Returns a key for whose requests these are. A kept credential is not looked up for it.
+    pub(crate) fn account(&self) -> Digest {
+        match self {
+            Self::Kept(kept) => Digest::of(kept.0.name().as_bytes()),
+            other => other.fingerprint(),
+        }
+    }
+
     /// Returns a cache key that does not contain the credential.
     pub(crate) fn fingerprint(&self) -> Digest {
         let text = self.authorization();

@@ -140,6 +140,18 @@ pub enum RegistryError {
         response: ErrorResponse,
         retry_after: Option<Duration>,
     },
+    /// Refused because of the requests that are in flight. Only for callers that may wait.
+    #[error(
+        "{requested} not fetched, registry allows {allows} at once{}{}",
+        when(.retry_after.as_ref()), .response.as_ref().map_or_else(String::new, |response| format!(": {response}"))
+    )]
+    TooManyAtOnce {
+        requested: RequestedObject,
+        allows: u32,
+        /// `None` if the time was over before the request was sent.
+        response: Option<ErrorResponse>,
+        retry_after: Option<Duration>,
+    },
     #[error("{requested} failed{}: {response}", when(.retry_after.as_ref()))]
     ServerError {
         requested: RequestedObject,
@@ -277,6 +289,7 @@ impl RegistryError {
     pub fn is_worth_retrying(&self) -> bool {
         match self {
             Self::TooManyRequests { .. }
+            | Self::TooManyAtOnce { .. }
             | Self::ServerError { .. }
             | Self::TimedOut { .. }
             | Self::CutShort { .. }
@@ -305,9 +318,16 @@ impl RegistryError {
     /// Returns how long the registry asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyRequests { retry_after, .. } | Self::ServerError { retry_after, .. } => *retry_after,
+            Self::TooManyRequests { retry_after, .. }
+            | Self::TooManyAtOnce { retry_after, .. }
+            | Self::ServerError { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Whether a refusal by count is a 503 without `Retry-After`: it may as well be a failure.
+    fn is_without_a_word(&self) -> bool {
+        self.status() == Some(503) && self.retry_after().is_none()
     }
 
     /// Returns the status of the registry's response, if there was one.
@@ -321,6 +341,7 @@ impl RegistryError {
             | Self::TooManyRequests { response, .. }
             | Self::ServerError { response, .. }
             | Self::Unexpected { response, .. } => Some(response.status),
+            Self::TooManyAtOnce { response, .. } => response.as_ref().map(|response| response.status),
             _ => None,
         }
     }
@@ -334,6 +355,8 @@ impl RegistryError {
             Self::CredentialEnded { .. } => "credential_ended",
             Self::Forbidden { .. } => "forbidden",
             Self::TooManyRequests { .. } => "too_many_requests",
+            Self::TooManyAtOnce { .. } if self.is_without_a_word() => "busy",
+            Self::TooManyAtOnce { .. } => "too_many_at_once",
             Self::ServerError { .. } => "server_error",
             Self::Unexpected { .. } => "unexpected_answer",
             Self::Unreachable { .. } => "unreachable",

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -35,6 +36,7 @@ pub struct RegistryMetrics {
     durations: Family<HostLabels, Histogram, fn() -> Histogram>,
     bytes: Family<HostLabels, Counter>,
     sign_ins: Family<SignInLabels, Counter>,
+    widths: Family<HostLabels, Gauge>,
     hosts: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -87,6 +89,7 @@ impl Default for RegistryMetrics {
             durations: Family::new_with_constructor(histogram),
             bytes: Family::default(),
             sign_ins: Family::default(),
+            widths: Family::default(),
             hosts: Arc::default(),
         }
     }
@@ -115,12 +118,20 @@ impl RegistryMetrics {
             "Sign-ins by outcome; a refusal of an anonymous request is not counted",
             self.sign_ins.clone(),
         );
+        registry.register(
+            "stoker_registry_width",
+            "Requests at once that the registry allows, as its refusals showed; 0 where it refused none lately",
+            self.widths.clone(),
+        );
     }
 
     /// Creates the metrics of a registry at 0, before the first request.
     pub(crate) fn expect(&self, host: &str) {
         let server_address = self.label(host);
         self.bytes_of(&server_address);
+        drop(self.widths.get_or_create(&HostLabels {
+            server_address: server_address.clone(),
+        }));
         drop(self.durations.get_or_create(&HostLabels {
             server_address: server_address.clone(),
         }));
@@ -162,6 +173,14 @@ impl RegistryMetrics {
                     .map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string()),
             })
             .inc();
+    }
+
+    /// Shows how many requests at once a registry allows.
+    pub(crate) fn allows(&self, host: &str, limit: Option<u32>) {
+        let server_address = self.label(host);
+        self.widths
+            .get_or_create_owned(&HostLabels { server_address })
+            .set(limit.unwrap_or_default().into());
     }
 
     /// Returns the byte counter of a host. Keep it while a body is read: a lookup per chunk would cost more.

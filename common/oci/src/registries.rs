@@ -12,7 +12,7 @@ use crate::clients::{ClientCache, Clients};
 use crate::dial::Dial;
 use crate::harbors::Harbors;
 use crate::metrics::RegistryMetrics;
-use crate::registry::{ConnectionSlots, RegistryParts};
+use crate::registry::{ConnectionSlots, RegistryParts, Widths};
 use crate::settings::{ClientFactory, RegistryLimits, RegistrySettings};
 use crate::{Credential, Location, Origin, Registry, RegistryError, RegistryName, Scheme};
 
@@ -34,6 +34,7 @@ struct RegistriesInner {
     known: RwLock<Configured>,
     /// Bounded by the number of configured registries.
     slots: Mutex<HashMap<RegistryName, ConnectionSlots>>,
+    widths: Widths,
 }
 
 /// The current configuration and the registries built from it; replaced together.
@@ -73,6 +74,7 @@ impl Registries {
         let inner = RegistriesInner {
             clients: Arc::new(ClientCache::new(factory)),
             limits,
+            widths: Widths::new(metrics.clone()),
             metrics,
             dial,
             harbors: Harbors::default(),
@@ -87,6 +89,11 @@ impl Registries {
     /// Returns the metrics of all registries.
     pub fn metrics(&self) -> &RegistryMetrics {
         &self.inner.metrics
+    }
+
+    /// Returns how many requests registries allow at once, for those that refuse more.
+    pub fn widths(&self) -> Vec<(RegistryName, u32)> {
+        self.inner.widths.limits()
     }
 
     /// Returns the dial rule.
@@ -179,6 +186,7 @@ impl Registries {
             harbors: self.inner.harbors.clone(),
             limits: self.inner.limits,
             slots: self.slots(&settings),
+            widths: self.inner.widths.clone(),
             metrics: self.inner.metrics.clone(),
         };
         let registry = Registry::new(settings, origin.base_path.as_str(), clients, parts)?;

@@ -39,8 +39,8 @@ pub use images::{
 pub use joining::{BadJoinToken, CaFingerprint, JoinRequest, JoinToken, Joined, PublicKey};
 pub use limits::{BandwidthLimits, RegistryShare};
 pub use lots::{
-    Lot, LotPlacement, PlacementOutcome, PlacementProgress, ProgressReport, ProgressResponse, SettleRequest,
-    SettleResponse, Settlement, Side, TakeRequest, TakeResponse,
+    Lot, LotPlacement, PlacementOutcome, PlacementProgress, ProgressReport, ProgressResponse, RegistryWidth,
+    SettleRequest, SettleResponse, Settlement, Side, TakeRequest, TakeResponse,
 };
 pub use neighbourhood::{
     Authorize, DialDescription, Neighbourhood, OfflineAccess, RegistryDescription, SeedAddress,

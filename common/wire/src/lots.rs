@@ -89,6 +89,17 @@ pub struct ProgressReport {
     /// The number of the [`RemovalList`] that the peer has.
     #[serde(default)]
     pub removals: i64,
+    /// What registries allow that refused this peer by count.
+    #[serde(default)]
+    pub widths: Vec<RegistryWidth>,
+}
+
+/// How many requests at once a registry allows a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryWidth {
+    /// As in image references: `harbor.example.com:8443`.
+    pub registry: String,
+    pub at_once: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

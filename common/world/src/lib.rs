@@ -10,6 +10,7 @@
 
 mod clock;
 mod collector;
+mod counting_registry;
 mod faulty_link;
 mod files;
 mod podman;
@@ -39,6 +40,7 @@ pub mod sha256sum;
 
 pub use collector::{Collector, Mood};
 pub use containerd::Containerd;
+pub use counting_registry::{CountingRegistry, Counts, Refusing};
 pub use faulty_link::{FaultyLink, LinkFaults};
 pub use harbor::Harbor;
 pub use harbor_core::{HarborCore, HarborCoreSpec};

@@ -60,6 +60,11 @@ impl FetchError {
         }
     }
 
+    /// Whether the registry refused with a 429 or failed with a 5xx.
+    pub(crate) fn is_refused_for_now(&self) -> bool {
+        matches!(self.word(), "too_many_requests" | "server_error")
+    }
+
     /// The kind of error as one word, for spans and logs.
     pub fn word(&self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ mod small;
 mod source_span;
 mod stream;
 mod task;
+mod turns;
 
 use std::io;
 

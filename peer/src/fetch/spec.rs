@@ -57,6 +57,7 @@ impl FetchSpec {
             location: self.location.clone(),
             credential: self.credential.clone(),
             size_hint: self.size.or(self.size_hint),
+            may_wait: self.class == Class::Preheat,
         }
     }
 

@@ -286,19 +286,35 @@ async fn take_in(
     follow(orders, work, wanted.clone(), taken).await
 }
 
+/// Fetches the object, or joins its fetch. A fetch that a runtime began does not wait where the registry refuses by
+/// count: after it, this peer fetches on its own.
 async fn follow(
     orders: &OrdersContext,
     work: i64,
     wanted: FetchSpec,
     taken: &TakenLots,
 ) -> Result<FetchReport, FetchError> {
+    match follow_once(orders, work, wanted.clone(), taken).await {
+        (Err(error), FetchStart::Joined) if error.is_refused_for_now() => {
+            follow_once(orders, work, wanted, taken).await.0
+        }
+        (fetched, _) => fetched,
+    }
+}
+
+async fn follow_once(
+    orders: &OrdersContext,
+    work: i64,
+    wanted: FetchSpec,
+    taken: &TakenLots,
+) -> (Result<FetchReport, FetchError>, FetchStart) {
     let digest = wanted.digest.to_string();
     let following = orders.fetches.join_or_start(wanted);
     taken.moving(work, &digest, following.clone());
     let sealed = following.sealed().await;
     taken.stopped(work, &digest);
     record_how_it_was_found(&following);
-    sealed
+    (sealed, following.found())
 }
 
 /// Records whether the object was held, joined or fetched, and links the placement's span to a fetch that it joined.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
-use wire::{CallError, Lot, SettleRequest, Settlement, TakeRequest, TakeResponse, Welcome};
+use wire::{CallError, Lot, RegistryWidth, SettleRequest, Settlement, TakeRequest, TakeResponse, Welcome};
 
 use super::context::OrdersContext;
 use super::lot::work_on;
@@ -23,6 +23,8 @@ const LOTS: usize = 16;
 const POLL_WAIT: Duration = Duration::from_secs(15);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 const SETTLE_AT_MOST: usize = 500;
+/// Registries in one progress report.
+const WIDTHS_AT_MOST: usize = 64;
 /// The size of the queue of outcomes to settle. Lots wait while the queue is full.
 const OUTCOMES: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
@@ -146,6 +148,18 @@ fn stop(orders: &OrdersContext, taken: &TakenLots, withdrawn: Vec<i64>) {
     }
 }
 
+/// What the registries allow that refused this peer by count.
+fn widths(orders: &OrdersContext) -> Vec<RegistryWidth> {
+    let widths = orders.neighbours.registries().widths().into_iter();
+    let widths = widths.take(WIDTHS_AT_MOST);
+    widths
+        .map(|(registry, at_once)| RegistryWidth {
+            registry: registry.to_string(),
+            at_once,
+        })
+        .collect()
+}
+
 async fn report_progress(
     orders: &OrdersContext,
     session: Uuid,
@@ -162,6 +176,7 @@ async fn report_progress(
         sleep(pause).await;
         let mut report = taken.report();
         report.removals = orders.membership.removals_known();
+        report.widths = widths(orders);
         match orders.manager.progress(session, &report).await {
             Ok(answer) => {
                 alive.send_replace(Instant::now());

@@ -33,4 +33,6 @@ pub(crate) struct RegistrySource {
     pub(crate) credential: Credential,
     /// The size as a caller or a registry claims it.
     pub(crate) size_hint: Option<u64>,
+    /// A preheat needs it: where the registry refuses by count, it waits. A runtime goes to the registry itself.
+    pub(crate) may_wait: bool,
 }

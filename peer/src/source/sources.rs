@@ -17,6 +17,9 @@ use crate::limits::Limits;
 use crate::neighbours::Surroundings;
 use store::{ChunkHash, ChunkHashes};
 
+/// How long one call waits for its turn at a registry that refuses by count. Its fetch asks again.
+const TURN_WAIT: Duration = Duration::from_secs(30);
+
 pub(crate) type SourceStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
 /// Limit until a source is open: sign-in, redirects and headers, each with a limit of its own.
@@ -204,8 +207,11 @@ impl Sources {
     }
 
     fn registry_client(&self, at: &RegistrySource) -> Result<Registry, SourceError> {
-        let registries = self.around.registries();
-        Ok(registries.registry(&at.location.origin)?)
+        let registry = self.around.registries().registry(&at.location.origin)?;
+        if at.may_wait {
+            return Ok(registry.with_patience(TURN_WAIT));
+        }
+        Ok(registry)
     }
 
     /// Opens the rest of the object at the registry.

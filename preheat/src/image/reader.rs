@@ -2,6 +2,7 @@
 //! configured one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use oci::manifest::{BYTES_LIMIT, Descriptor};
@@ -14,6 +15,9 @@ use oci::{
 use super::trouble::Trouble;
 use crate::engine::credentials;
 use crate::engine::preheater::Inner;
+
+/// How long one call waits where the registry refuses by count. The work item is tried again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A credential and the name that peers fetch it by.
 type NamedCredential = (Option<String>, Credential);
@@ -31,7 +35,10 @@ impl Reader {
     /// `own` names the credential that came with the request.
     pub(crate) async fn new(inner: &Inner, location: &Location, own: Option<&str>) -> Result<Self, Trouble> {
         Ok(Self {
-            registry: inner.registries.registry(&location.origin)?,
+            registry: inner
+                .registries
+                .registry(&location.origin)?
+                .with_patience(PATIENCE),
             repository: location.repository.clone(),
             credentials: credentials_for(inner, own, location).await?,
             chosen: AtomicUsize::new(0),

@@ -30,6 +30,11 @@ impl Trouble {
         }
     }
 
+    /// The registry refused by count: it serves only so many requests at once.
+    pub(crate) fn is_by_count(&self) -> bool {
+        matches!(self.kind, "too_many_at_once" | "busy")
+    }
+
     /// The image in the registry is broken.
     pub(crate) fn of_image(what: &str, cause: impl std::fmt::Display) -> Self {
         let text = format!("{what} cannot be preheated: {cause}; push the image again");

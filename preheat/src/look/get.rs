@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 
+use oci::RegistryName;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use wire::TraceContext;
 
 use super::moving;
 use super::views::{ObjectView, PlacementView, PreheatView};
-use crate::engine::preheater::Preheater;
+use crate::engine::preheater::{Inner, Preheater};
 use crate::model::errors::{DamagedRow, StorageError};
 use crate::model::request::Priority;
 use crate::model::state::{PlacementState, PreheatState, StoredPlacement};
@@ -31,7 +32,21 @@ pub async fn get(preheater: &Preheater, id: i64) -> Result<Option<PreheatView>, 
     let moving: u64 = moving::of_preheat(db, worker.id).await?.values().sum();
     show_work_of(&mut view, &worker);
     view.bytes_done = view.bytes_done.saturating_add(moving).min(view.bytes_total);
+    let waits_for = waits_for(&preheater.inner, &worker).await?;
+    view.reason = waits_for.or(view.reason);
     Ok(Some(view))
+}
+
+/// What an open preheat waits for, as the peers that work on it report.
+pub(crate) async fn waits_for(
+    inner: &Inner,
+    worker: &preheats::Model,
+) -> Result<Option<String>, StorageError> {
+    let Ok(registry) = RegistryName::parse(&worker.registry, worker.plain_http) else {
+        return Ok(None);
+    };
+    let registry = inner.registries.canonical(&registry);
+    Ok(moving::waits_for(inner.reads(), worker.id, &registry).await?)
 }
 
 /// Shows the counts of the preheat that does the work: itself or its leader.

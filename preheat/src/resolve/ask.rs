@@ -140,6 +140,7 @@ fn is_overloaded(error: &RegistryError) -> bool {
     matches!(
         error,
         RegistryError::TooManyRequests { .. }
+            | RegistryError::TooManyAtOnce { .. }
             | RegistryError::Unreachable { .. }
             | RegistryError::TimedOut { .. }
     )

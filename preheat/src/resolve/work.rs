@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue::{Claimed, Failure, Perform, Urgency, complete};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use wire::{Side, TraceContext};
@@ -24,6 +24,9 @@ use crate::model::errors::StorageError;
 use crate::model::state::PreheatState;
 use crate::model::text::cut;
 use crate::rows::preheats;
+
+/// The pause before a registry is asked again that refused by count.
+const BY_COUNT: Duration = Duration::from_secs(5);
 
 /// Performs the work of the manager's lane.
 pub(crate) struct ManagerWork(pub(crate) Arc<Inner>);
@@ -116,6 +119,11 @@ async fn after(
     trouble: Trouble,
 ) -> Result<(), Failure> {
     let attempt = u32::try_from(claimed.attempt).unwrap_or(u32::MAX);
+    if waits_for_ours(inner, preheat, &trouble).await.map_err(again)? {
+        let written = write_reason(inner, preheat.id, trouble.text).await;
+        written.map_err(again)?;
+        return Err(Failure::Later(BY_COUNT));
+    }
     if !trouble.retry || attempt >= inner.limits.resolve_attempts {
         return fail(inner, claimed, trouble.text, trouble.side).await;
     }
@@ -128,6 +136,19 @@ async fn after(
         trouble.text,
         trouble.retry_after.unwrap_or(Duration::ZERO),
     ))
+}
+
+/// Whether the registry refused by count while our own peers read from it: then the preheat's limit ends the wait.
+async fn waits_for_ours(inner: &Inner, preheat: &preheats::Model, trouble: &Trouble) -> Result<bool, DbErr> {
+    if !trouble.is_by_count() {
+        return Ok(false);
+    }
+    let placing = preheats::Entity::find()
+        .filter(preheats::Column::Registry.eq(&preheat.registry))
+        .filter(preheats::Column::State.eq(PreheatState::Placing.word()))
+        .filter(preheats::Column::FinishedMs.is_null())
+        .count(inner.reads());
+    Ok(placing.await? > 0)
 }
 
 /// Stores what an open preheat waits for.

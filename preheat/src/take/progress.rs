@@ -10,7 +10,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
 };
 use uuid::Uuid;
-use wire::{PlacementProgress, ProgressReport, ProgressResponse};
+use wire::{ProgressReport, ProgressResponse};
 
 use crate::engine::preheater::Preheater;
 use crate::model::errors::SessionError;
@@ -20,6 +20,8 @@ use crate::rows::{VALUES_AT_ONCE, lots, progress};
 
 /// Placements whose bytes one report keeps.
 const KEPT: usize = 4_000;
+/// Registries whose width one report keeps.
+const KEPT_WIDTHS: usize = 64;
 
 pub async fn progress(
     preheater: &Preheater,
@@ -35,7 +37,8 @@ pub async fn progress(
         .filter(|(_, confirmed)| !confirmed)
         .map(|(work, _)| work)
         .collect();
-    let row = row(peer.id, session, report.placements, inner.now_ms());
+    let removals = report.removals;
+    let row = row(peer.id, session, report, inner.now_ms());
     inner
         .write(Urgency::Background, move |txn| {
             Box::pin(write_down(txn, row, unconfirmed))
@@ -46,7 +49,7 @@ pub async fn progress(
         lease_ms: u64::try_from(milliseconds(inner.limits.session_lease)).unwrap_or_default(),
         withdrawn,
         neighbourhood_version: neighbourhood.version.clone(),
-        removals: removals::news(inner, report.removals).await?,
+        removals: removals::news(inner, removals).await?,
     })
 }
 
@@ -85,12 +88,14 @@ async fn ours(
     Ok(ours)
 }
 
-fn row(peer: Uuid, session: Uuid, mut placements: Vec<PlacementProgress>, now: i64) -> progress::ActiveModel {
+fn row(peer: Uuid, session: Uuid, report: ProgressReport, now: i64) -> progress::ActiveModel {
+    let (mut placements, mut widths) = (report.placements, report.widths);
     placements.truncate(KEPT);
+    widths.truncate(KEPT_WIDTHS);
     progress::ActiveModel {
         peer_id: Set(peer.to_string()),
         session: Set(session.to_string()),
-        report: Set(serde_json::json!(placements).to_string()),
+        report: Set(progress::stored(placements, widths)),
         updated_ms: Set(now),
     }
 }

@@ -33,12 +33,12 @@ async fn a_follower_succeeds_with_its_leader_and_shows_its_placements() {
     let (leader, follower, lots) = pair(&mut world, &seed).await;
     let report = ProgressReport {
         working_on: vec![lots[0].work],
-        removals: 0,
         placements: vec![PlacementProgress {
             preheat: leader,
             digest: lots[0].placements[3].digest.clone(),
             bytes_done: 40,
         }],
+        ..ProgressReport::default()
     };
     preheat::progress(&world.preheater, seed.session(), report)
         .await

@@ -224,7 +224,7 @@ async fn progress_shows_and_withdrawn_lots_are_named() {
     let report = ProgressReport {
         placements: vec![moving],
         working_on: vec![lots[0].work, 999],
-        removals: 0,
+        ..ProgressReport::default()
     };
     let answer = preheat::progress(&world.preheater, seed.session(), report)
         .await

@@ -167,11 +167,15 @@ fn line(preheat: &PreheatBody) -> String {
     let PreheatBody { id, image, .. } = preheat;
     match preheat.state {
         PreheatState::Placing => format!(
-            "{id}  placing  {image}: {} of {}, {} of {} placements",
+            "{id}  placing  {image}: {} of {}, {} of {} placements{}",
             output::bytes(preheat.bytes_done),
             output::bytes(preheat.bytes_total),
             preheat.placements.verified,
             preheat.placements.total,
+            preheat
+                .reason
+                .as_ref()
+                .map_or_else(String::new, |reason| format!(", {reason}")),
         ),
         state => match &preheat.reason {
             Some(reason) => format!("{id}  {}  {image}: {reason}", state.word()),

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::connection_slots::ConnectionSlots;
 use super::tokens::Tokens;
+use super::widths::Widths;
 use crate::clients::Clients;
 use crate::dial::Dial;
 use crate::harbors::Harbors;
@@ -19,6 +20,8 @@ use crate::{RegistryError, RegistryName, RequestedObject};
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<RegistryInner>,
+    /// How long one call may wait while the registry refuses by count.
+    pub(super) patience: Option<Duration>,
 }
 
 pub(super) struct RegistryInner {
@@ -32,6 +35,7 @@ pub(super) struct RegistryInner {
     pub(super) harbors: Harbors,
     pub(super) limits: RegistryLimits,
     pub(super) slots: ConnectionSlots,
+    pub(super) widths: Widths,
     pub(super) tokens: Tokens,
     pub(super) metrics: RegistryMetrics,
 }
@@ -42,6 +46,7 @@ pub(crate) struct RegistryParts {
     pub(crate) harbors: Harbors,
     pub(crate) limits: RegistryLimits,
     pub(crate) slots: ConnectionSlots,
+    pub(crate) widths: Widths,
     pub(crate) metrics: RegistryMetrics,
 }
 
@@ -63,6 +68,7 @@ impl Registry {
             harbors,
             limits,
             slots,
+            widths,
             metrics,
         } = parts;
         let inner = RegistryInner {
@@ -74,12 +80,14 @@ impl Registry {
             harbors,
             limits,
             slots,
+            widths,
             tokens: Tokens::default(),
             metrics,
         };
         inner.metrics.expect(inner.base.host_str().unwrap_or_default());
         Ok(Self {
             inner: Arc::new(inner),
+            patience: None,
         })
     }
 
@@ -87,6 +95,16 @@ impl Registry {
     pub fn header_wait(&self) -> Duration {
         let usual = self.inner.limits.header_wait;
         self.inner.settings.header_wait.unwrap_or(usual)
+    }
+
+    /// Returns the same registry for work that may wait: where the registry refuses by count, one call waits up to
+    /// `patience` for its turn. Without this, a refusal is the result at once.
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self.clone()
+        }
     }
 
     pub fn name(&self) -> &RegistryName {

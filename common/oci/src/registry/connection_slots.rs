@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::widths::WidthPlace;
 use crate::{RegistryError, RequestedObject};
 
 /// The connection slots of one registry. Clones share them.
@@ -17,8 +18,11 @@ use crate::{RegistryError, RequestedObject};
 pub(crate) struct ConnectionSlots(Option<(NonZeroU32, Arc<Semaphore>)>);
 
 /// The slot of one request, freed on drop.
+#[derive(Default)]
 pub(super) struct ConnectionSlot {
     _permit: Option<OwnedSemaphorePermit>,
+    /// The place among those that the registry allows, if this request is counted.
+    pub(super) place: Option<WidthPlace>,
 }
 
 impl ConnectionSlots {
@@ -43,11 +47,14 @@ impl ConnectionSlots {
         wait: Duration,
     ) -> Result<ConnectionSlot, RegistryError> {
         let Some((limit, semaphore)) = &self.0 else {
-            return Ok(ConnectionSlot { _permit: None });
+            return Ok(ConnectionSlot::default());
         };
         match timeout(wait, Arc::clone(semaphore).acquire_owned()).await {
             // The semaphore is never closed.
-            Ok(permit) => Ok(ConnectionSlot { _permit: permit.ok() }),
+            Ok(permit) => Ok(ConnectionSlot {
+                _permit: permit.ok(),
+                place: None,
+            }),
             Err(_) => Err(RegistryError::NoFreeConnection {
                 requested: requested.clone(),
                 limit: *limit,

@@ -36,11 +36,7 @@ impl Registry {
         url: &Url,
         (way, prepared): (DialMode, reqwest::Request),
     ) -> Result<RegistryResponse, RegistryError> {
-        let slot = self
-            .inner
-            .slots
-            .next(&request.requested, self.inner.limits.connection_wait)
-            .await?;
+        let mut slot = self.slot(request).await?;
         let span = span_of(request, template, url);
         let began = Instant::now();
         let result = self.response(request, template, url, (way, prepared));
@@ -53,6 +49,7 @@ impl Registry {
             Ok(response) => {
                 record_status(&span, response.status());
                 self.look_for_harbor(url, &response);
+                slot.answered(response.status());
                 let whose = self.whose(request, url, &response);
                 Ok(RegistryResponse::new(
                     response,
@@ -148,8 +145,17 @@ impl Registry {
     ) -> RegistryError {
         let retry_after = retry_after(response.headers());
         let status = response.status();
+        let allows = response.allows;
         let response = error_response(response).await;
         let requested = request.requested.clone();
+        if let Some(allows) = allows {
+            return RegistryError::TooManyAtOnce {
+                requested,
+                allows,
+                response: Some(response),
+                retry_after,
+            };
+        }
         match status {
             StatusCode::NOT_FOUND => RegistryError::NotFound { requested, response },
             StatusCode::UNAUTHORIZED if signed => RegistryError::WrongCredential { requested, response },
@@ -180,6 +186,13 @@ pub(super) enum SendError {
 /// Reads status and error text of a refusal. The text is empty if the body does not arrive or another host than the
 /// registry sent it.
 pub(super) async fn error_response(mut response: RegistryResponse) -> ErrorResponse {
+    match response.refusal.take() {
+        Some(read) => read,
+        None => read_refusal(&mut response).await,
+    }
+}
+
+pub(super) async fn read_refusal(response: &mut RegistryResponse) -> ErrorResponse {
     let status = response.status().as_u16();
     if let Some(host) = response.elsewhere() {
         return ErrorResponse::elsewhere(status, host);

@@ -5,12 +5,14 @@
 
 mod blob;
 mod body;
+mod by_count;
 mod client;
 mod coding;
 mod connection_slots;
 mod exchange;
 mod forward;
 mod headers;
+mod line;
 mod manifest;
 mod probe;
 mod redirect;
@@ -22,6 +24,8 @@ mod retry_after;
 mod sign_in;
 mod token_exchange;
 mod tokens;
+mod width;
+mod widths;
 
 pub use blob::{BlobPart, ByteStream};
 pub(crate) use client::RegistryParts;
@@ -35,3 +39,4 @@ pub use probe::Probe;
 pub use resend::broke_before_the_head;
 pub use response::{FromElsewhere, FromInside};
 pub use retry_after::retry_after;
+pub(crate) use widths::Widths;

@@ -1,11 +1,14 @@
 //! One request to a registry and its history.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use crate::{RegistryError, Repository, RequestedObject, Secret};
+use crate::{Credential, Digest, RegistryError, Repository, RequestedObject, Secret};
 
 /// The template of every redirect target: its path may contain secrets.
 pub(super) const REDIRECTED: &str = "{redirect}";
@@ -35,6 +38,7 @@ pub(super) struct Request {
 #[derive(Default)]
 pub(super) struct History {
     pub(super) waited: RetryBudget,
+    pub(super) turn: Turn,
     sent: AtomicU32,
     signed_in: AtomicBool,
 }
@@ -96,6 +100,41 @@ pub(super) fn sensitive(secret: &Secret, requested: &RequestedObject) -> Result<
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whose request it is, and how long it may wait for its turn at a registry that refuses by count.
+#[derive(Default)]
+pub(super) struct Turn {
+    account: OnceLock<Digest>,
+    deadline: OnceLock<Instant>,
+    not_before: Mutex<Option<Instant>>,
+}
+
+impl Turn {
+    /// Notes for whom the request is sent. Only such requests are counted.
+    pub(super) fn is_of(&self, credential: &Credential) {
+        let _ = self.account.set(credential.account());
+    }
+
+    pub(super) fn account(&self) -> Option<&Digest> {
+        self.account.get()
+    }
+
+    /// Returns the end of all waits of this request together.
+    pub(super) fn deadline(&self, patience: Duration) -> Instant {
+        *self.deadline.get_or_init(|| Instant::now() + patience)
+    }
+
+    pub(super) fn not_before(&self) -> Instant {
+        self.not_before.lock().unwrap_or_else(Instant::now)
+    }
+
+    /// Notes a refusal by count. Returns whether there is time to be sent again.
+    pub(super) fn again(&self, pause: Duration, patience: Duration) -> bool {
+        let at = Instant::now() + pause;
+        *self.not_before.lock() = Some(at);
+        at < self.deadline(patience)
+    }
 }
 
 /// How long one call has waited already.

@@ -11,14 +11,18 @@ use reqwest::{Body, Response};
 use tracing::Span;
 
 use super::connection_slots::ConnectionSlot;
-use crate::RegistryError;
+use crate::{ErrorResponse, RegistryError};
 
 /// A registry's response after its headers.
 pub(super) struct RegistryResponse {
     response: Response,
     whose: Responder,
     reading: ReceivedBytes,
-    _turn: ConnectionSlot,
+    pub(super) slot: ConnectionSlot,
+    /// The text of a refusal, once it was read.
+    pub(super) refusal: Option<ErrorResponse>,
+    /// How many requests at once the registry allows, if it refused by count.
+    pub(super) allows: Option<u32>,
 }
 
 /// Who sent a response.
@@ -61,7 +65,9 @@ impl RegistryResponse {
             response,
             whose,
             reading,
-            _turn: slot,
+            slot,
+            refusal: None,
+            allows: None,
         }
     }
 

@@ -27,7 +27,14 @@ impl Registry {
         authorization: Option<&Secret>,
     ) -> Result<RegistryResponse, RegistryError> {
         loop {
-            let answer = self.send(request, authorization).await?;
+            let mut answer = self.send(request, authorization).await?;
+            if let Some(goes_again) = self.refused_by_count(request, &mut answer).await {
+                if goes_again {
+                    // The next send waits for its place.
+                    continue;
+                }
+                return Ok(answer);
+            }
             let Some(pause) = self.pause_after(request, &answer) else {
                 return Ok(answer);
             };

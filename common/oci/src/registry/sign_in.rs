@@ -36,6 +36,7 @@ impl Registry {
         request: &Request,
         credential: &Credential,
     ) -> Result<RegistryResponse, RegistryError> {
+        request.history.turn.is_of(credential);
         let Credential::Kept(kept) = credential else {
             return Box::pin(self.send_as(request, credential)).await;
         };

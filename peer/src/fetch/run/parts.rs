@@ -17,6 +17,7 @@ use tracing::{Instrument as _, debug};
 use super::fetch_source::FetchSource;
 use super::stream::next_try;
 use super::task::{FetchFailure, FetchTask, other_size};
+use super::turns::Turns;
 use crate::fetch::faults::{cut_short, failed, note_fault, took_too_long};
 use crate::fetch::patience::NextTry;
 use crate::limits::Class;
@@ -172,14 +173,15 @@ impl FetchTask<'_> {
 
     /// Asks the registry for the size, again if the request breaks off.
     async fn registry_size(&mut self) -> Result<Option<u64>, FetchFailure> {
-        let (at, mut patience) = (self.spec.registry_source(), self.patience());
+        let at = self.spec.registry_source();
+        let (mut patience, mut turns) = (self.patience(), Turns::default());
         loop {
             let asking = self.sources.registry_size(&at, self.spec.kind, &self.spec.digest);
             let fault = match Self::unless_stopped(&self.stop, &self.spec.digest, asking).await? {
                 Ok(size) => return Ok(size),
                 Err(fault) => fault,
             };
-            let next = next_try(&mut patience, &fault, 0);
+            let next = next_try(&mut patience, &mut turns, &fault, 0);
             note_fault(&mut self.faults, self.spec.location.registry().to_string(), fault);
             let NextTry::After(pause) = next else {
                 return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
@@ -282,7 +284,7 @@ impl FetchTask<'_> {
         partial: &Partial,
         outcome: &mut RunOutcome,
     ) {
-        let mut patience = self.patience();
+        let (mut patience, mut turns) = (self.patience(), Turns::default());
         // Bytes of two sources are never mixed in a chunk.
         part.unread.clear();
         loop {
@@ -299,7 +301,7 @@ impl FetchTask<'_> {
             };
             span.abandoned(part.at, &fault);
             let next = if from.is_registry() && !self.is_abandoned() {
-                next_try(&mut patience, &fault, part.reached() - reached)
+                next_try(&mut patience, &mut turns, &fault, part.reached() - reached)
             } else {
                 NextTry::Hopeless
             };

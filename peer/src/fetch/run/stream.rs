@@ -12,6 +12,7 @@ use super::chunks::ChunkTransfers;
 use super::pace::Pace;
 use super::source_span::SourceSpan;
 use super::task::{FetchFailure, FetchTask, other_size};
+use super::turns::Turns;
 use crate::fetch::batches::{Batches, NextBatch};
 use crate::fetch::faults::{failed, note_fault, took_too_long};
 use crate::fetch::patience::{NextTry, Patience};
@@ -22,11 +23,8 @@ use crate::source::{CrowdFeed, OPEN_LIMIT, OpenSource, RestOf, SourceError, host
 const GATHERED_FROM: u64 = 4 * CHUNK;
 /// Limit for the hash of a chunk, which arrives with its bytes or shortly after.
 const HASH_LIMIT: Duration = Duration::from_secs(15);
-/// All `max_connections` of the registry are in use. That does not count as a try: the time limit of the lot or
-/// of the reader ends the wait.
-const NO_CONNECTION: &str = "no_turn";
-/// The pause before the next request for a connection.
-const CONNECTION_PAUSE: Duration = Duration::from_millis(250);
+/// The pause before the next request for a turn at the registry.
+const TURN_PAUSE: Duration = Duration::from_millis(250);
 
 /// How reading from a source ended.
 enum SourceEnd {
@@ -179,7 +177,7 @@ impl FetchTask<'_> {
 
     pub(super) async fn try_registry(&mut self, partial: &Partial) -> Result<(), FetchFailure> {
         let registry = self.spec.location.registry().to_string();
-        let mut patience = self.patience();
+        let (mut patience, mut turns) = (self.patience(), Turns::default());
         loop {
             let before = partial.len();
             let span = SourceSpan::of_registry(&registry, before);
@@ -204,7 +202,7 @@ impl FetchTask<'_> {
                 SourceEnd::WrongChunk | SourceEnd::Gather(_) => break,
             };
             span.abandoned(partial.len(), &fault);
-            let next = next_try(&mut patience, &fault, bytes);
+            let next = next_try(&mut patience, &mut turns, &fault, bytes);
             debug!(
                 stoker.digest = %self.spec.digest,
                 stoker.source = registry,
@@ -357,12 +355,19 @@ fn too_slow() -> SourceError {
     }
 }
 
-/// Returns what follows a try at the registry. A wait for a free connection is no try.
-pub(super) fn next_try(patience: &mut Patience, fault: &SourceError, bytes: u64) -> NextTry {
-    if fault.word == NO_CONNECTION {
-        return NextTry::After(CONNECTION_PAUSE);
+/// Returns what follows a try at the registry. A wait for a turn is no try.
+pub(super) fn next_try(
+    patience: &mut Patience,
+    turns: &mut Turns,
+    fault: &SourceError,
+    bytes: u64,
+) -> NextTry {
+    let now = Instant::now();
+    turns.landed(bytes);
+    if turns.waits_on(fault, now) {
+        return NextTry::After(TURN_PAUSE);
     }
-    patience.after(bytes, fault.passing, Instant::now())
+    patience.after(bytes, fault.passing, now)
 }
 
 /// The next source.

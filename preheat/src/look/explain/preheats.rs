@@ -8,7 +8,7 @@ use super::facts::{Failure, NodeFacts, Placed, Preheated};
 use crate::engine::preheater::Inner;
 use crate::image::contents;
 use crate::image::contents::ImageObject;
-use crate::look::get::view;
+use crate::look::get::{view, waits_for};
 use crate::model::errors::{DamagedRow, StorageError};
 use crate::model::state::StoredPlacement;
 use crate::rows::find::{peers_named, worker_of};
@@ -78,14 +78,16 @@ async fn read(
     node: &NodeFacts,
 ) -> Result<Preheated, StorageError> {
     // The placements of a follower are its leader's.
-    let worker = worker_of(inner.reads(), row.clone()).await?.id;
+    let worker = worker_of(inner.reads(), row.clone()).await?;
+    let waits_for = waits_for(inner, &worker).await?;
+    let worker = worker.id;
     let placed = placed(inner, worker, node).await?;
     let view = view(row, &inner.trace_pages)?;
     Ok(Preheated {
         id: view.id,
         state: view.state,
         scope: view.scope,
-        reason: view.reason,
+        reason: waits_for.or(view.reason),
         side: view.side,
         created_ms: view.created_ms,
         finished_ms: view.finished_ms,
