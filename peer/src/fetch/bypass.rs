@@ -222,7 +222,7 @@ impl BypassReader<'_> {
         if self.range.end <= free {
             return Ok(());
         }
-        self.send_from_sources(hash, free).await
+        self.send_from_sources(*hash, free).await
     }
 
     async fn send_from_sources(&mut self, mut hash: DigestHasher, free: u64) -> Result<(), BypassEnd> {

@@ -57,7 +57,7 @@ pub(super) struct Remains {
     pub(super) file: Option<Arc<File>>,
     pub(super) landed: u64,
     /// The hash of the bytes that have landed. `None` when they are all here and proven.
-    pub(super) hash: Option<DigestHasher>,
+    pub(super) hash: Option<Box<DigestHasher>>,
 }
 
 impl Remains {
@@ -65,7 +65,7 @@ impl Remains {
         Self {
             file: None,
             landed: 0,
-            hash: Some(digest.hasher()),
+            hash: Some(Box::new(digest.hasher())),
         }
     }
 }

@@ -238,6 +238,6 @@ fn remains_of(partial: &Partial) -> Remains {
     Remains {
         file: Some(partial.file()),
         landed: partial.len(),
-        hash: Some(partial.hash_so_far()),
+        hash: Some(Box::new(partial.hash_so_far())),
     }
 }
