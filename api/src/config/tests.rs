@@ -367,7 +367,7 @@ fn hooks_are_read_with_their_secret_from_a_file() {
     let file = file(&text);
     let hooks = of_manager(&file).hooks;
     let github = hooks.get(&HookKind::GitHub).expect("settings");
-    let read = github.secret.as_ref().map(|secret| secret.expose());
+    let read = github.secret.as_ref().map(wire::SecretText::expose);
     assert_eq!(read, Some("a-long-enough-secret"));
     let nexus = hooks.get(&HookKind::Nexus).expect("settings");
     let registry = nexus.registry.as_ref().map(ToString::to_string);

@@ -151,6 +151,10 @@ fn refusal(how: Refusing) -> Response {
 }
 
 /// Spreads the bytes over the time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it ends with the response that it feeds"
+)]
 fn slowly(bytes: Vec<u8>, takes: Duration, counted: Counted) -> Body {
     let (mut writer, reader) = tokio::io::duplex(64 << 10);
     let size = bytes.len().div_ceil(PARTS as usize).max(1);

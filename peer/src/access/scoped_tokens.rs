@@ -49,9 +49,8 @@ impl Access {
                 self.exchange(&known, &request).await
             }
             Ok(Some(RegistrySignIn::Basic)) => Ok(self.sealed(&request, &origin).unwrap_or_else(anonymous)),
-            Ok(None) => Ok(anonymous()),
             Err(failure) if request.shows_a_credential() => Err(Refusal::Failed(failure)),
-            Err(_) => Ok(anonymous()),
+            Ok(None) | Err(_) => Ok(anonymous()),
         }
     }
 

@@ -39,7 +39,7 @@ impl SealedCredentials {
     pub(super) fn seal(&self, authorization: &Secret, origin: &Origin, now: i64) -> Option<String> {
         let end = now.saturating_add(LIFETIME_MS).to_be_bytes();
         let mut bytes = authorization.expose().as_bytes().to_vec();
-        let bound = Aad::from(bound_to(origin, &end));
+        let bound = Aad::from(bound_to(origin, end));
         let nonce = self
             .key
             .as_ref()?
@@ -60,14 +60,14 @@ impl SealedCredentials {
         let (nonce, bytes) = rest.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut bytes = bytes.to_vec();
-        let bound = Aad::from(bound_to(origin, end));
+        let bound = Aad::from(bound_to(origin, *end));
         let opened = self.key.as_ref()?.open_in_place(nonce, bound, &mut bytes).ok()?;
         let text = String::from_utf8(opened.to_vec()).ok()?;
         (now < i64::from_be_bytes(*end)).then(|| Secret::new(text))
     }
 }
 
-fn bound_to(origin: &Origin, end: &[u8; END_LEN]) -> Vec<u8> {
+fn bound_to(origin: &Origin, end: [u8; END_LEN]) -> Vec<u8> {
     [&end[..], origin.to_string().as_bytes()].concat()
 }
 

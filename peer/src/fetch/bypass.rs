@@ -132,18 +132,14 @@ impl Bypass {
         let (sources, spec) = (self.fetches.sources(), &self.spec);
         let limit = sources.open_limit(&spec.location);
         let opening = async {
-            match parent {
-                Some(url) => sources
-                    .parent(url, &spec.digest, &spec.location, from)
-                    .await
-                    .map(|vouched| vouched.opened),
-                None => {
-                    let rest = RestOf { from, size };
-                    sources
-                        .registry(&spec.registry_source(), spec.kind, &spec.digest, rest)
-                        .await
-                }
+            if let Some(url) = parent {
+                let opened = sources.parent(url, &spec.digest, &spec.location, from).await;
+                return opened.map(|vouched| vouched.opened);
             }
+            let rest = RestOf { from, size };
+            sources
+                .registry(&spec.registry_source(), spec.kind, &spec.digest, rest)
+                .await
         };
         timeout(limit, opening)
             .await

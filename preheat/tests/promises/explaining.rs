@@ -80,7 +80,7 @@ fn image(world: &World, reference: &str) -> ImageReference {
 
 async fn explained(world: &World, peer: &Peer, held: &[String]) -> Explanation {
     let image = image(world, "v1");
-    let explained = preheat::explain(&world.preheater, &image, &peer.name);
+    let explained = Box::pin(preheat::explain(&world.preheater, &image, &peer.name));
     let (explained, ()) = tokio::join!(explained, answer_with(world, peer, held));
     explained.unwrap()
 }

@@ -229,15 +229,12 @@ pub(super) async fn store(
     } = prepared;
     let path = path_of(&project, &name);
     body["provider_id"] = instance.into();
-    match before {
-        Some(id) => {
-            body["id"] = id.into();
-            harbor.put(&path, &body).await?;
-        }
-        None => {
-            let policies = format!("/projects/{}/preheat/policies", part(&project));
-            harbor.post(&policies, &body).await?;
-        }
+    if let Some(id) = before {
+        body["id"] = id.into();
+        harbor.put(&path, &body).await?;
+    } else {
+        let policies = format!("/projects/{}/preheat/policies", part(&project));
+        harbor.post(&policies, &body).await?;
     }
     let policy: Policy = harbor.get(&path).await?;
     check_stored(instance, &policy).map_err(PolicyError::NotStored)

@@ -26,13 +26,15 @@ async fn naming(digest: impl ToString) -> Server {
 
 async fn get(server: &Server, wanted: &TagOrDigest) -> Result<Digest, RegistryError> {
     let registry = server.registry();
-    let got = registry.manifest(&repository(), wanted, &Credential::Anonymous);
+    let repository = repository();
+    let got = registry.manifest(&repository, wanted, &Credential::Anonymous);
     got.await.map(|found| found.digest)
 }
 
 async fn head(server: &Server, wanted: &TagOrDigest) -> Result<Digest, RegistryError> {
     let registry = server.registry();
-    let got = registry.manifest_head(&repository(), wanted, &Credential::Anonymous);
+    let repository = repository();
+    let got = registry.manifest_head(&repository, wanted, &Credential::Anonymous);
     got.await.map(|found| found.digest)
 }
 

@@ -154,7 +154,7 @@ async fn a_certificate_that_is_itself_in_the_file_is_trusted_for_that_registry()
     ] {
         let made = |kind: &IsCa| {
             let mut params = params();
-            params.is_ca = kind.clone();
+            params.is_ca = *kind;
             params
         };
         let (server, own) = self_signed(&made(&kind)).await;

@@ -40,7 +40,7 @@ impl Wanted {
             OffsetDateTime::from_unix_timestamp(unix).expect("a date")
         };
         let mut params = CertificateParams::default();
-        params.is_ca = self.kind.clone();
+        params.is_ca = self.kind;
         params.distinguished_name.push(DnType::CommonName, "r.lan");
         params.subject_alt_names = self
             .names
@@ -93,9 +93,9 @@ fn verify(ca_file: &str, shown: &Made) -> Result<(), CertificateError> {
 #[test]
 fn a_certificate_that_is_in_the_file_is_trusted_whoever_signed_it() {
     for kind in [CA, IsCa::NoCa, IsCa::ExplicitNoCa] {
-        let alone = Wanted::new(kind.clone()).self_signed();
+        let alone = Wanted::new(kind).self_signed();
         assert_eq!(verify(&alone.pem, &alone), Ok(()), "{kind:?}");
-        let issued = Wanted::new(kind.clone()).signed_by(&issuer(CA));
+        let issued = Wanted::new(kind).signed_by(&issuer(CA));
         assert_eq!(verify(&issued.pem, &issued), Ok(()), "{kind:?}");
     }
 }
@@ -130,7 +130,7 @@ fn a_trusted_certificate_that_is_no_ca_issues_no_others() {
 fn dates_names_and_purpose_are_checked_of_a_certificate_in_the_file_too() {
     for kind in [CA, IsCa::NoCa, IsCa::ExplicitNoCa] {
         let verdict = |change: &dyn Fn(&mut Wanted)| {
-            let mut wanted = Wanted::new(kind.clone());
+            let mut wanted = Wanted::new(kind);
             change(&mut wanted);
             let made = wanted.self_signed();
             verify(&made.pem, &made)

@@ -161,14 +161,12 @@ impl FetchTask<'_> {
         if !self.registry_allowed {
             return Err(FetchFailure::Fetch(failed(&self.spec.digest, &self.faults)));
         }
-        match self.registry_size().await? {
-            Some(size) => self.take_size(size),
-            // The registry does not send the size: the stream's end is the object's end.
-            None => {
-                self.needs.need_whole(Class::Interactive);
-                Ok(0)
-            }
+        if let Some(size) = self.registry_size().await? {
+            return self.take_size(size);
         }
+        // The registry does not send the size: the stream's end is the object's end.
+        self.needs.need_whole(Class::Interactive);
+        Ok(0)
     }
 
     /// Asks the registry for the size, again if the request breaks off.
