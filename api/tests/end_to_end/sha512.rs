@@ -245,10 +245,7 @@ async fn a_digest_that_cannot_be_verified_is_refused_and_never_renamed() {
         let poll = preheat(&manager, &registry.wish("v1")).await;
         assert_eq!(poll.state, PreheatState::Failure);
         let errors = format!("{:?}", poll.errors);
-        assert!(
-            errors.contains("digest algorithm blake3 is not supported"),
-            "{errors}"
-        );
+        assert!(errors.contains("blake3 is not supported"), "{errors}");
         let client = PlainClient::of_host(&manager.front_url(), &registry.host);
         for path in ["manifests/v1", "manifests/blake3:00", "blobs/blake3:00"] {
             let refused = client.ask(&format!("{REPOSITORY}/{path}"), None).await;

@@ -37,7 +37,7 @@ pub(crate) const PASSWORD: &str = "a word that nobody guesses";
 /// Bytes after which a body that breaks off does so.
 pub(crate) const CUT_AFTER: usize = 700_000;
 /// Requests that a token of [`SignIn::ForbiddenOnExpiry`] is good for.
-const TOKEN_USES: u32 = 4;
+const TOKEN_USES: u32 = 10;
 
 /// Serves until it is dropped.
 pub(crate) struct OddRegistry {

@@ -108,7 +108,7 @@ async fn harbors_door_says_what_it_cannot_do() {
             json!({"args": {"url": URL, "username": "a:b", "password": "c"}}),
             "args.username",
         ),
-        (json!({"args": {"url": URL, "headers": "x"}}), "expected a map"),
+        (json!({"args": {"url": URL, "headers": "x"}}), "args.headers"),
         (json!({"args": {"url": 7}}), "expected a string"),
         (
             json!({"args": {"url": URL}, "scheduler_cluster_ids": ["1"]}),

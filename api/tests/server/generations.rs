@@ -149,7 +149,7 @@ async fn a_digest_that_is_not_there_fails_though_the_tag_is() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert_eq!(poll.status, "FAIL");
-    assert!(poll.error_msg.contains(&elsewhere), "{}", poll.error_msg);
+    assert!(poll.error_msg.contains(&elsewhere[..19]), "{}", poll.error_msg);
     drop(job);
 }
 
@@ -181,7 +181,7 @@ async fn a_wrong_preheat_is_refused_in_words() {
             422,
             "headers.Authorization",
         ),
-        (json!({"url": url, "headers": 7}), 422, "expected a map"),
+        (json!({"url": url, "headers": 7}), 422, "`headers`"),
         (json!({"url": 7}), 422, "expected a string"),
         (json!([]), 422, "does not fit"),
         (

@@ -23,7 +23,7 @@ use crate::{RegistryName, Repository, Scheme};
 const FRESH: Duration = Duration::from_secs(300);
 /// How long the refusal of a credential counts that was looked up again. A registry that always refuses does not make
 /// every request run a helper.
-const STANDS: Duration = Duration::from_secs(30);
+const STANDS: Duration = Duration::from_secs(5);
 /// How long a failure of a helper is repeated without running it.
 const FAILED: Duration = Duration::from_secs(3);
 /// How long to wait for a lookup that another request has started.

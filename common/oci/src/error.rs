@@ -224,7 +224,7 @@ pub enum RegistryError {
         limit: NonZeroU32,
         waited: Duration,
     },
-    #[error("{requested} not fetched, credential lookup failed: {cause}")]
+    #[error("{requested} not fetched, credential lookup failed; {cause}")]
     NoLookup {
         requested: RequestedObject,
         cause: LookupError,

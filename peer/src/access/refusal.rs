@@ -78,6 +78,10 @@ impl Refusal {
     /// The fetch failed before its first byte.
     pub(crate) fn of_fetch(error: &FetchError, kind: ObjectKind) -> Self {
         match error.side() {
+            // The caller's token may have expired since the question: with a 404 it would not renew it.
+            Side::Caller if error.is_forbidden() => {
+                Self::Status(StatusCode::FORBIDDEN, "DENIED", error.to_string(), Side::Caller)
+            }
             Side::Caller => Self::not_found(unknown(kind), error.to_string()),
             Side::Registry | Side::Network => {
                 Self::bad_gateway(error.side(), "UNAVAILABLE", error.to_string())

@@ -60,6 +60,11 @@ impl FetchError {
         }
     }
 
+    /// Whether the registry, or the seed on its word, refused the credential.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self.word(), "forbidden" | "denied")
+    }
+
     /// Whether the registry refused with a 429 or failed with a 5xx.
     pub(crate) fn is_refused_for_now(&self) -> bool {
         matches!(self.word(), "too_many_requests" | "server_error")

@@ -209,7 +209,7 @@ impl Sources {
     fn registry_client(&self, at: &RegistrySource) -> Result<Registry, SourceError> {
         let registry = self.around.registries().registry(&at.location.origin)?;
         if at.may_wait {
-            return Ok(registry.with_patience(TURN_WAIT));
+            return Ok(registry.with_patience(TURN_WAIT).counting_plain_503());
         }
         Ok(registry)
     }

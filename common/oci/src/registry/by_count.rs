@@ -66,8 +66,13 @@ impl Registry {
         let response = read_refusal(answer).await;
         let retry_after = retry_after(answer.headers());
         let (status, headers) = (answer.status(), answer.headers());
-        let unserved = answer.slot.place.as_ref()?.unserved_for();
-        let is_by_count = is_by_count(status, headers, &response, unserved);
+        let place = answer.slot.place.as_ref()?;
+        let plain_counts = if self.counts_plain_503 {
+            place.unserved_for() < DEAD_AFTER
+        } else {
+            !place.is_alone()
+        };
+        let is_by_count = is_by_count(status, headers, &response, plain_counts);
         answer.refusal = Some(response);
         if !is_by_count {
             return None;
@@ -116,18 +121,18 @@ fn may_refuse_by_count(status: StatusCode) -> bool {
     )
 }
 
-/// Whether the number of requests in flight is the reason. `unserved`: for how long the registry has served nothing.
+/// Whether the number of requests in flight is the reason. `plain_counts`: whether a 503 that names no time is.
 fn is_by_count(
     status: StatusCode,
     headers: &HeaderMap,
     response: &ErrorResponse,
-    unserved: Duration,
+    plain_counts: bool,
 ) -> bool {
     let asked = retry_after(headers);
     if asked.is_some_and(|wait| wait > LONGEST_WAIT) || is_by_rate(headers, &response.words) {
         return false;
     }
-    status == StatusCode::TOO_MANY_REQUESTS || asked.is_some() || unserved < DEAD_AFTER
+    status == StatusCode::TOO_MANY_REQUESTS || asked.is_some() || plain_counts
 }
 
 /// Whether the registry limits requests per time: fewer requests at once would not help.
@@ -148,7 +153,7 @@ mod tests {
         status: u16,
         header: Option<(&'static str, &'static str)>,
         words: &str,
-        unserved: u64,
+        plain_counts: bool,
     ) -> bool {
         let mut headers = HeaderMap::new();
         if let Some((name, value)) = header {
@@ -159,7 +164,7 @@ mod tests {
             words: words.to_owned(),
         };
         let status = StatusCode::from_u16(status).unwrap();
-        is_by_count(status, &headers, &response, Duration::from_secs(unserved))
+        is_by_count(status, &headers, &response, plain_counts)
     }
 
     #[test]
@@ -168,24 +173,34 @@ mod tests {
             429,
             None,
             "TOOMANYREQUESTS: too many requests to upstream registry",
-            900
+            false
         ));
-        assert!(decided(429, Some(("retry-after", "30")), "", 900));
-        assert!(decided(429, Some(("ratelimit-remaining", "76;w=21600")), "", 0));
+        assert!(decided(429, Some(("retry-after", "30")), "", false));
+        assert!(decided(
+            429,
+            Some(("ratelimit-remaining", "76;w=21600")),
+            "",
+            true
+        ));
         assert!(!decided(
             429,
             None,
             "TOOMANYREQUESTS: You have reached your pull rate limit.",
-            0
+            true
         ));
-        assert!(!decided(429, Some(("ratelimit-remaining", "0;w=21600")), "", 0));
-        assert!(!decided(429, Some(("retry-after", "3600")), "", 0));
+        assert!(!decided(
+            429,
+            Some(("ratelimit-remaining", "0;w=21600")),
+            "",
+            true
+        ));
+        assert!(!decided(429, Some(("retry-after", "3600")), "", true));
     }
 
     #[test]
     fn a_503_is_by_count_while_the_registry_serves_something() {
-        assert!(decided(503, None, "", 0));
-        assert!(decided(503, Some(("retry-after", "2")), "", 900));
-        assert!(!decided(503, None, "", 61));
+        assert!(decided(503, None, "", true));
+        assert!(decided(503, Some(("retry-after", "2")), "", false));
+        assert!(!decided(503, None, "", false));
     }
 }

@@ -22,6 +22,7 @@ pub struct Registry {
     pub(super) inner: Arc<RegistryInner>,
     /// How long one call may wait while the registry refuses by count.
     pub(super) patience: Option<Duration>,
+    pub(super) counts_plain_503: bool,
 }
 
 pub(super) struct RegistryInner {
@@ -88,6 +89,7 @@ impl Registry {
         Ok(Self {
             inner: Arc::new(inner),
             patience: None,
+            counts_plain_503: false,
         })
     }
 
@@ -95,6 +97,16 @@ impl Registry {
     pub fn header_wait(&self) -> Duration {
         let usual = self.inner.limits.header_wait;
         self.inner.settings.header_wait.unwrap_or(usual)
+    }
+
+    /// Returns the same registry for work whose own limit ends a wait: a 503 that names no time counts as a refusal by count
+    /// also while no other request is in flight, although it may be a failure.
+    #[must_use]
+    pub fn counting_plain_503(self) -> Self {
+        Self {
+            counts_plain_503: true,
+            ..self
+        }
     }
 
     /// Returns the same registry for work that may wait: where the registry refuses by count, one call waits up to

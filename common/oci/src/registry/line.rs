@@ -103,9 +103,14 @@ impl<T> Line<T> {
         self.project(place).ended(now, served_for, place.probes_project);
     }
 
+    /// Whether no other request is in flight.
+    pub(super) fn is_alone(&self) -> bool {
+        self.registry.in_flight() <= 1
+    }
+
     /// Returns for how long nothing was served; zero while other requests are in flight.
     pub(super) fn unserved_for(&self, now: Moment, place: &Place) -> Moment {
-        if self.registry.in_flight() > 1 {
+        if !self.is_alone() {
             return Moment::ZERO;
         }
         let project = self.projects.get(&place.project);

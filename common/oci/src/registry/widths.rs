@@ -197,6 +197,12 @@ impl WidthPlace {
         }
     }
 
+    /// Whether no other request of this account is in flight.
+    pub(super) fn is_alone(&self) -> bool {
+        let lines = self.widths.0.lines.lock();
+        lines.get(&self.key).is_none_or(Line::is_alone)
+    }
+
     /// Returns for how long the registry has served nothing to this account; zero while it serves another request.
     pub(super) fn unserved_for(&self) -> Duration {
         let lines = self.widths.0.lines.lock();

@@ -139,10 +139,10 @@ fn every_fault_is_reported_with_its_key() {
             ("ca_file", FaultKind::UnreadableFile),
             ("client_cert_file", FaultKind::UnreadableFile),
             ("client_key_file", FaultKind::Incomplete),
+            ("header_wait", FaultKind::BadValue),
             ("identity_token_file", FaultKind::BadValue),
             ("identity_token_file", FaultKind::UnreadableFile),
             ("max_connections", FaultKind::BadValue),
-            ("header_wait", FaultKind::BadValue),
             ("password", FaultKind::Incomplete),
             ("proxy", FaultKind::BadValue),
         ]

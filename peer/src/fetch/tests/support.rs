@@ -233,8 +233,12 @@ fn send(treat: &Treat, first: Option<u64>, cut: Option<u64>) -> Response {
             Ok::<_, std::io::Error>(part)
         }
     });
-    let broken = cut.map(|_| Err(std::io::Error::other("cut")));
-    let body = Body::from_stream(sending.chain(stream::iter(broken)));
+    let broken = stream::iter(cut).then(async |_| {
+        // Otherwise the server may drop what it has not written yet.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("cut"))
+    });
+    let body = Body::from_stream(sending.chain(broken));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let claimed = treat.claims.unwrap_or(size);

@@ -1,5 +1,7 @@
 //! What is reported of a pull: counts, recent pulls, spans.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SpanData;
@@ -203,18 +205,22 @@ async fn a_pull_that_joins_a_fetch_is_linked_to_it() {
     let image = world.registry.push("a", vec![9; 2_000_000]);
     let (first, second) = (Trace::begin(), Trace::begin());
     let (path, gate) = (blob(&image.layer), world.registry.holds_bodies());
-    let mut bodies = Vec::new();
+    let mut pulls = Vec::new();
     for trace in [&first, &second] {
         let context = trace.context();
         let request = world
             .request(Method::GET, &path)
             .header("traceparent", context.as_str());
-        // The head is here as soon as the registry's is: the fetch runs, and waits for its bytes.
-        bodies.push(request.send().await.expect("an answer"));
+        let mut pull = Box::pin(request.send());
+        // No head comes before the first byte: the fetch runs, and waits for it.
+        let waited = tokio::time::timeout(Duration::from_millis(500), &mut pull).await;
+        assert!(waited.is_err(), "a head without a byte");
+        pulls.push(pull);
     }
     gate.cancel();
-    for body in bodies {
-        assert_eq!(body.bytes().await.expect("whole").len(), 2_000_000);
+    for pull in pulls {
+        let body = pull.await.expect("an answer").bytes().await;
+        assert_eq!(body.expect("whole").len(), 2_000_000);
     }
     let fetch = first.the("fetch").await;
     assert_eq!(links(&pull_of(&second).await), [id_of(&fetch)]);
