@@ -9,10 +9,13 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let alter = Table::alter()
-            .table("objects")
-            .add_column(ColumnDef::new("bytes").blob())
-            .to_owned();
+        let mut bytes = ColumnDef::new("bytes");
+        // A manifest may have 4 MiB, and a blob of MySQL and MariaDB holds 64 KiB.
+        let bytes = match manager.get_database_backend() {
+            sea_orm::DatabaseBackend::MySql => bytes.custom("mediumblob"),
+            _ => bytes.blob(),
+        };
+        let alter = Table::alter().table("objects").add_column(bytes).to_owned();
         manager.alter_table(alter).await
     }
 

@@ -49,7 +49,7 @@ impl Site {
             .await
     }
 
-    async fn harbor_command(&self, command: &str, more: &[&str]) -> Output {
+    async fn asked_to(&self, command: &str, more: &[&str]) -> Output {
         self.harbor_command(command, PASSWORD, more).await
     }
 
@@ -229,17 +229,17 @@ async fn a_connect_that_fails_leaves_the_working_connection() {
     assert_eq!(bad_name.status.code(), Some(64), "{}", transcript(&bad_name));
     let after = (site.harbor.instance("stoker"), site.harbor.credential("stoker"));
     assert_eq!((after, site.tokens().await), (before, 1));
-    let status = site.harbor_command("status", &[]).await;
+    let status = site.asked_to("status", &[]).await;
     assert!(status.status.success(), "{}", transcript(&status));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_removes_what_connect_made_and_can_be_repeated() {
     let site = site("v2.15.2").await;
-    let none = site.harbor_command("status", &[]).await;
+    let none = site.asked_to("status", &[]).await;
     assert_eq!(none.status.code(), Some(1), "{}", transcript(&none));
     assert!(site.connect(PASSWORD, &[]).await.status.success());
-    let status = site.harbor_command("status", &[]).await;
+    let status = site.asked_to("status", &[]).await;
     assert!(status.status.success(), "{}", transcript(&status));
     assert!(
         transcript(&status).contains("library/stoker"),
@@ -248,16 +248,16 @@ async fn a_disconnect_removes_what_connect_made_and_can_be_repeated() {
     );
     let other = site.connect(PASSWORD, &["--policy", "nightly"]).await;
     assert!(other.status.success(), "{}", transcript(&other));
-    let refused = site.harbor_command("disconnect", &[]).await;
+    let refused = site.asked_to("disconnect", &[]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", transcript(&refused));
     let dry = site
-        .harbor_command("disconnect", &["--all-policies", "--dry-run"])
+        .asked_to("disconnect", &["--all-policies", "--dry-run"])
         .await;
     assert!(dry.status.success(), "{}", transcript(&dry));
     let stays = site.harbor.policy("stoker").is_some() && site.harbor.instance("stoker").is_some();
     assert!(stays && site.tokens().await == 1, "something was deleted");
     for _ in 0..2 {
-        let gone = site.harbor_command("disconnect", &["--all-policies"]).await;
+        let gone = site.asked_to("disconnect", &["--all-policies"]).await;
         assert!(gone.status.success(), "{}", transcript(&gone));
         assert!(site.harbor.instance("stoker").is_none() && site.harbor.policy("nightly").is_none());
         assert_eq!(site.tokens().await, 0);
@@ -271,7 +271,7 @@ async fn policies_of_dragonfly_are_imported_and_restored() {
     let (dragonfly, before) = (site.id("df"), site.harbor.policy("nightly"));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("before.json").to_string_lossy().into_owned();
-    let shown = site.harbor_command("import", &[]).await;
+    let shown = site.asked_to("import", &[]).await;
     assert!(shown.status.success(), "{}", transcript(&shown));
     for policy in ["library/nightly", "team/nightly"] {
         assert!(transcript(&shown).contains(policy), "{}", transcript(&shown));
@@ -283,24 +283,22 @@ async fn policies_of_dragonfly_are_imported_and_restored() {
     );
     let endpoint = site.manager.url();
     let apply = ["--apply", "--save", &file, "--endpoint", &endpoint];
-    let applied = site.harbor_command("import", &apply).await;
+    let applied = site.asked_to("import", &apply).await;
     assert!(applied.status.success(), "{}", transcript(&applied));
     assert_eq!(site.instance_of_policy("nightly"), site.id("stoker"));
     assert_eq!(site.harbor.credential("df").as_deref(), Some("Bearer their-own"));
-    let again = site.harbor_command("import", &apply).await;
+    let again = site.asked_to("import", &apply).await;
     assert!(again.status.success(), "nothing is left: {}", transcript(&again));
 
-    let dry = site
-        .harbor_command("import", &["--undo", &file, "--dry-run"])
-        .await;
+    let dry = site.asked_to("import", &["--undo", &file, "--dry-run"]).await;
     assert!(dry.status.success(), "{}", transcript(&dry));
     assert_eq!(site.instance_of_policy("nightly"), site.id("stoker"));
     for _ in 0..2 {
-        let undone = site.harbor_command("import", &["--undo", &file]).await;
+        let undone = site.asked_to("import", &["--undo", &file]).await;
         assert!(undone.status.success(), "{}", transcript(&undone));
         assert_eq!(site.instance_of_policy("nightly"), dragonfly);
     }
-    let taken = site.harbor_command("import", &apply).await;
+    let taken = site.asked_to("import", &apply).await;
     assert_eq!(
         taken.status.code(),
         Some(64),

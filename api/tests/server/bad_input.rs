@@ -112,7 +112,7 @@ async fn harbors_door_says_what_it_cannot_do() {
         (json!({"args": {"url": 7}}), "expected a string"),
         (
             json!({"args": {"url": URL}, "scheduler_cluster_ids": ["1"]}),
-            "expected i64",
+            "scheduler_cluster_ids[0]",
         ),
         (
             json!({"args": {"url": URL}, "scheduler_cluster_ids": [7]}),
