@@ -60,7 +60,9 @@ impl Registry {
         answer: &mut RegistryResponse,
     ) -> Option<bool> {
         let patience = self.patience?;
-        if !may_refuse_by_count(answer.status()) || answer.slot.place.is_none() {
+        // Another host's pages say nothing about the registry, but its storage may serve so many blobs at once.
+        let speaks_for_it = answer.elsewhere().is_none() || request.kind == "blob";
+        if !speaks_for_it || !may_refuse_by_count(answer.status()) || answer.slot.place.is_none() {
             return None;
         }
         let response = read_refusal(answer).await;
@@ -88,10 +90,9 @@ impl Registry {
 }
 
 impl ConnectionSlot {
-    /// Notes whether the registry serves the request.
+    /// Notes whether the request is served. After a redirect, the response of its target decides.
     pub(super) fn answered(&mut self, status: StatusCode) {
-        let is_served = status.is_success() || status.is_redirection();
-        if let Some(place) = self.place.as_mut().filter(|_| is_served) {
+        if let Some(place) = self.place.as_mut().filter(|_| status.is_success()) {
             place.served();
         }
     }
