@@ -169,7 +169,7 @@ impl<'test> PlainClient<'test> {
         let silent = |_| PullFailure::Silent {
             object: object.to_owned(),
         };
-        for _ in 0..3 {
+        for _ in 0..8 {
             let authorization = self.authorization.lock().await.clone();
             let response = self
                 .send(method.clone(), object, range, authorization.as_deref())

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 use crate::credential::{Credential, Secret};
 use crate::lookup_error::LookupError;
 
 const WAIT: Duration = Duration::from_secs(15);
 const OUTPUT: u64 = 64 * 1024;
+/// The pause before a busy program is started again.
+const BUSY: Duration = Duration::from_millis(20);
 /// What every helper prints if it has no credential.
 const UNKNOWN: &[u8] = b"credentials not found";
 
@@ -76,14 +78,8 @@ impl CredentialHelper {
     /// Returns whether it succeeded, and its output. Killed if dropped before its end.
     async fn run(&self, server: &str) -> Result<(bool, Vec<u8>), LookupError> {
         let io = |cause: std::io::Error| self.failed(cause.to_string());
-        let mut child = Command::new(&self.program)
-            .arg("get")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|cause| self.failed(format!("cannot run it: {cause}")))?;
+        let started = self.start().await;
+        let mut child = started.map_err(|cause| self.failed(format!("cannot run it: {cause}")))?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let writing = async {
             if let Some(mut input) = input {
@@ -98,6 +94,23 @@ impl CredentialHelper {
         }
         let status = child.wait().await.map_err(io)?;
         Ok((status.success(), output))
+    }
+
+    /// Starts the program. One that is being replaced is busy for a moment; the caller's time limit ends the wait.
+    async fn start(&self) -> std::io::Result<Child> {
+        loop {
+            let started = Command::new(&self.program)
+                .arg("get")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn();
+            match started {
+                Err(cause) if cause.kind() == std::io::ErrorKind::ExecutableFileBusy => sleep(BUSY).await,
+                started => return started,
+            }
+        }
     }
 
     fn timed_out(&self, limit: Duration) -> LookupError {

@@ -34,6 +34,21 @@ async fn a_helper_gets_the_server_on_its_input() {
 }
 
 #[tokio::test]
+async fn a_helper_that_is_being_replaced_is_waited_for() {
+    let (dir, helper) = program(r#"echo '{"Username":"h","Secret":"pw"}'"#);
+    let writing = std::fs::OpenOptions::new()
+        .append(true)
+        .open(dir.path().join("helper"))
+        .unwrap();
+    let written = async {
+        sleep(Duration::from_millis(100)).await;
+        drop(writing);
+    };
+    let (answer, ()) = tokio::join!(helper.ask("r.lan"), written);
+    assert_eq!(answer.unwrap(), Credential::from_login("h", Secret::new("pw")));
+}
+
+#[tokio::test]
 async fn a_helper_without_a_credential_means_anonymous() {
     let lines = "echo 'credentials not found in native keychain'; exit 1";
     assert_eq!(run(lines).await.unwrap(), Credential::Anonymous);
