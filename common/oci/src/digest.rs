@@ -63,6 +63,11 @@ impl Digest {
         self.algorithm().digest(bytes)
     }
 
+    /// Whether it is the digest of an object without a byte.
+    pub fn is_of_nothing(&self) -> bool {
+        self.of_same_algorithm(b"") == *self
+    }
+
     /// `sha256:…` or `sha512:…`
     pub fn as_str(&self) -> &str {
         &self.0
@@ -210,6 +215,8 @@ mod tests {
         assert_eq!(Digest::of(b"").hex().len(), 64);
         let by_512 = DigestAlgorithm::Sha512.digest(b"");
         assert_eq!((by_512.as_str(), by_512.hex().len()), (EMPTY_512, 128));
+        assert!(Digest::of(b"").is_of_nothing() && by_512.is_of_nothing());
+        assert!(!Digest::of(b"a").is_of_nothing());
         assert_eq!(
             (Digest::of(b"").short(), by_512.short()),
             ("e3b0c44298fc", "cf83e1357eef")

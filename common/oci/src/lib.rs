@@ -58,8 +58,8 @@ pub use reference::{BadReference, DigestConflict, ImageReference, TagOrDigest};
 pub use registries::Registries;
 pub use registry::{
     BadBody, BlobPart, ByteStream, FetchedManifest, ForwardedObject, ForwardedRequest, FromElsewhere,
-    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, is_moved_to_https,
-    may_be_about_head, retry_after,
+    FromInside, ManifestBody, ManifestHead, Probe, Registry, broke_before_the_head, may_be_about_head,
+    moved_to_https, retry_after,
 };
 pub use settings::{BuildError, ClientFactory, RegistryLimits, RegistrySettings, TlsOptions};
 pub use text::with_short_digests;

@@ -108,8 +108,7 @@ impl Descriptor {
         let urls = entry.urls()?;
         let descriptor = Self::of_entry(entry)?;
         // Go programs write a missing size as 0.
-        let is_empty = descriptor.digest.of_same_algorithm(b"") == descriptor.digest;
-        if descriptor.size == 0 && !is_empty {
+        if descriptor.size == 0 && !descriptor.digest.is_of_nothing() {
             return Err(EntryFault::NoSize);
         }
         Ok(Self { urls, ..descriptor })

@@ -134,7 +134,7 @@ impl Access {
 
     /// Returns the size of the held object, or the one in a manifest of this location.
     fn known_size(&self, location: &Location, digest: &Digest) -> Option<u64> {
-        if *digest == digest.of_same_algorithm(b"") {
+        if digest.is_of_nothing() {
             return Some(0);
         }
         let held = self.store.sealed(digest).map(|sealed| sealed.size);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
-use oci::{Probe, TokenAnswer, broke_before_the_head, is_moved_to_https, retry_after};
+use oci::{Probe, TokenAnswer, broke_before_the_head, moved_to_https, retry_after};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -177,7 +177,7 @@ impl Access {
 
     async fn send(&self, known: &KnownRealm, request: &TokenRequest) -> Result<TokenResponse, String> {
         let sent = self.send_to(known, &known.url, request).await?;
-        match sent.moved_from(&known.url) {
+        match moved_to_https(&known.url, sent.status, &sent.headers) {
             Some(url) => self.send_to(known, &url, request).await,
             None => Ok(sent),
         }
@@ -314,18 +314,6 @@ impl KnownRealm {
 }
 
 impl TokenResponse {
-    /// Returns where a token server on plain HTTP redirected, if that is HTTPS on the same host and path.
-    fn moved_from(&self, realm: &url::Url) -> Option<url::Url> {
-        let location = self
-            .headers
-            .get(LOCATION)
-            .filter(|_| self.status.is_redirection())?;
-        let mut to = realm.join(location.to_str().ok()?).ok()?;
-        // The query is added to each request anew.
-        to.set_query(realm.query());
-        is_moved_to_https(realm, &to).then_some(to)
-    }
-
     fn failure(&self, server: &str) -> Failure {
         let status = self.status;
         Failure {

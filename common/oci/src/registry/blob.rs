@@ -73,7 +73,7 @@ impl Registry {
             Ok(answer) if answer.status() == StatusCode::OK => {
                 // Servers that do not know the length write 0.
                 let size = number(answer.headers(), &header::CONTENT_LENGTH).filter(|size| *size > 0);
-                if size.is_some() || is_empty(digest) {
+                if size.is_some() || digest.is_of_nothing() {
                     return Ok(size.or(Some(0)));
                 }
             }
@@ -111,7 +111,7 @@ impl Registry {
                 })
             }
             StatusCode::OK => Ok(number(answer.headers(), &header::CONTENT_LENGTH).filter(|size| *size > 0)),
-            StatusCode::RANGE_NOT_SATISFIABLE if is_empty(digest) => Ok(Some(0)),
+            StatusCode::RANGE_NOT_SATISFIABLE if digest.is_of_nothing() => Ok(Some(0)),
             _ => Err(self.refusal(&request, answer, !credential.is_anonymous()).await),
         }
     }
@@ -198,10 +198,6 @@ impl Registry {
             history: History::default(),
         }
     }
-}
-
-fn is_empty(digest: &Digest) -> bool {
-    *digest == Digest::of(b"")
 }
 
 /// Which bytes of the body to use.

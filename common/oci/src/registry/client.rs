@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use url::Url;
 
 use super::connection_slots::ConnectionSlots;
+use super::response::is_redirect;
 use super::tokens::Tokens;
 use super::widths::Widths;
 use crate::clients::Clients;
@@ -167,8 +170,17 @@ impl Registry {
     }
 }
 
+/// Returns the HTTPS URL to which a token server on plain HTTP redirected, if it is the same path of the same host.
+pub fn moved_to_https(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+    let location = headers.get(LOCATION).filter(|_| is_redirect(status))?;
+    let mut to = from.join(location.to_str().ok()?).ok()?;
+    // The query is added to each request anew.
+    to.set_query(from.query());
+    is_moved_to_https(from, &to).then_some(to)
+}
+
 /// Whether a redirect only changes HTTP to HTTPS, and perhaps the port.
-pub fn is_moved_to_https(from: &Url, to: &Url) -> bool {
+fn is_moved_to_https(from: &Url, to: &Url) -> bool {
     let same = (from.host(), from.path(), from.query()) == (to.host(), to.path(), to.query());
     same && from.scheme() == "http"
         && to.scheme() == "https"

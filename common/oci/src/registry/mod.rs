@@ -29,7 +29,7 @@ mod widths;
 
 pub use blob::{BlobPart, ByteStream};
 pub(crate) use client::RegistryParts;
-pub use client::{Registry, is_moved_to_https};
+pub use client::{Registry, moved_to_https};
 pub use coding::{BadBody, ManifestBody};
 pub(crate) use connection_slots::ConnectionSlots;
 pub use forward::{ForwardedObject, ForwardedRequest};

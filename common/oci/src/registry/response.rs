@@ -85,7 +85,7 @@ impl RegistryResponse {
     }
 
     pub(super) fn is_redirect(&self) -> bool {
-        matches!(self.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        is_redirect(self.status())
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {
@@ -143,6 +143,11 @@ impl Drop for ReceivedBytes {
     fn drop(&mut self) {
         self.span.record("http.response.body.size", signed(self.bytes));
     }
+}
+
+/// Whether a client follows this status.
+pub(super) fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// Converts to a signed number: the exporter writes unsigned ones as text.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, StatusCode, header};
 use url::{Url, form_urlencoded};
 
-use super::client::{Registry, is_moved_to_https};
+use super::client::{Registry, moved_to_https};
 use super::exchange::error_response;
 use super::request::{History, Request, sensitive};
 use super::response::RegistryResponse;
@@ -73,7 +73,7 @@ impl Registry {
 
     async fn exchange(&self, request: &Request, wish: &TokenRequest<'_>) -> Result<Token, RegistryError> {
         let (exchange, response) = self.ask_either_way(request, wish).await?;
-        if let Some(url) = moved_to_https(&wish.url, &response) {
+        if let Some(url) = moved_to_https(&wish.url, response.status(), response.headers()) {
             drop(response);
             let (exchange, response) = self.ask_either_way(request, &wish.at(url)).await?;
             return self.issued(&exchange, response, wish.credential).await;
@@ -257,18 +257,6 @@ impl<'wish> TokenRequest<'wish> {
             _ => None,
         }
     }
-}
-
-/// Returns the HTTPS URL to which a token server on plain HTTP redirected, if it is the same path of the same host.
-fn moved_to_https(from: &Url, response: &RegistryResponse) -> Option<Url> {
-    if !response.is_redirect() {
-        return None;
-    }
-    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
-    let mut to = from.join(location).ok()?;
-    // The query is added to each request anew.
-    to.set_query(from.query());
-    is_moved_to_https(from, &to).then_some(to)
 }
 
 /// Returns the error that a realm is on plain HTTP, if an exchange over HTTPS instead found no token server.
