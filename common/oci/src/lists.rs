@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::{BadDigest, Digest};
+
 /// A list of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestedList {
@@ -52,30 +54,12 @@ impl FromStr for SubjectDigest {
     type Err = BadSubject;
 
     fn from_str(text: &str) -> Result<Self, BadSubject> {
-        let (algorithm, encoded) = text.split_once(':').ok_or(BadSubject)?;
-        let is_algorithm =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte);
-        let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte);
-        let is_valid = text.len() <= LONGEST
-            && !algorithm.is_empty()
-            && !encoded.is_empty()
-            && algorithm.bytes().all(is_algorithm)
-            && encoded.bytes().all(is_encoded);
-        // A sha256 or sha512 has one length.
-        let is_complete = match algorithm {
-            "sha256" => is_hex(encoded, 64),
-            "sha512" => is_hex(encoded, 128),
-            _ => true,
+        let is_digest = match text.parse::<Digest>() {
+            Ok(_) | Err(BadDigest::UnknownAlgorithm { .. }) => text.len() <= LONGEST,
+            Err(BadDigest::Malformed { .. }) => false,
         };
-        (is_valid && is_complete)
-            .then(|| Self(text.to_owned()))
-            .ok_or(BadSubject)
+        is_digest.then(|| Self(text.to_owned())).ok_or(BadSubject)
     }
-}
-
-fn is_hex(encoded: &str, length: usize) -> bool {
-    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    encoded.len() == length && encoded.bytes().all(is_digit)
 }
 
 impl fmt::Display for SubjectDigest {

@@ -303,7 +303,10 @@ fn of_first_byte(response: &reqwest::Response, known: Option<u64>) -> RegistryAn
 pub(super) async fn proven(digest: &Digest, response: reqwest::Response) -> (Option<Bytes>, RegistryAnswer) {
     let headers = response.headers().clone();
     let info = ObjectInfo::from(&headers);
-    let bytes = timeout(BODY_LIMIT, gather(response)).await.ok().flatten();
+    let bytes = timeout(BODY_LIMIT, gather(response))
+        .await
+        .ok()
+        .and_then(Result::ok);
     let hashed = bytes.as_deref().map(|bytes| digest.of_same_algorithm(bytes));
     let bytes = bytes.and_then(|bytes| verified(bytes, &headers, Some(digest)));
     // A body that was cut off is not wrong: the fetch will prove the bytes.
@@ -331,16 +334,24 @@ pub(super) fn verified(bytes: Bytes, headers: &HeaderMap, promised: Option<&Dige
     body.verified(promised.map_or(&[], std::slice::from_ref)).ok()
 }
 
-/// Returns a manifest's bytes, unless they are too many or are cut off.
-pub(super) async fn gather(mut response: reqwest::Response) -> Option<Bytes> {
+/// Why a manifest or list was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotGathered {
+    CutOff,
+    /// It has more than [`BYTES_LIMIT`] bytes.
+    TooLong,
+}
+
+/// Returns the bytes of a manifest or list.
+pub(super) async fn gather(mut response: reqwest::Response) -> Result<Bytes, NotGathered> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = response.chunk().await.ok()? {
+    while let Some(piece) = response.chunk().await.map_err(|_| NotGathered::CutOff)? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > BYTES_LIMIT {
-            return None;
+            return Err(NotGathered::TooLong);
         }
     }
-    Some(bytes.freeze())
+    Ok(bytes.freeze())
 }
 
 #[cfg(test)]

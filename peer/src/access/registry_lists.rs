@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use oci::{ForwardedObject, FromElsewhere, RequestedList};
 use tokio::time::timeout;
@@ -13,12 +13,10 @@ use wire::{ObjectKind, Side};
 
 use super::caller::Caller;
 use super::decision::GrantAge;
-use super::questions::{QuestionOutcome, patience};
+use super::questions::{NotGathered, QuestionOutcome, gather, patience};
 use super::refusal::Refusal;
 use super::state::Access;
 
-/// As much as the specification allows for a manifest.
-const LIST_LIMIT: usize = 4 * 1024 * 1024;
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 
 /// The registry's response, passed on as it is.
@@ -67,22 +65,15 @@ fn is_passed(response: &reqwest::Response) -> bool {
 async fn read(response: reqwest::Response) -> Result<ListAnswer, &'static str> {
     let (status, headers) = (response.status(), response.headers().clone());
     let body = timeout(BODY_LIMIT, gather(response)).await;
+    let body = body.map_err(|_| "took too long")?.map_err(|why| match why {
+        NotGathered::CutOff => "was cut off",
+        NotGathered::TooLong => "is longer than 4 MiB; ask for pages with n=",
+    })?;
     Ok(ListAnswer {
         status,
         headers,
-        body: body.map_err(|_| "took too long")??,
+        body,
     })
-}
-
-async fn gather(mut response: reqwest::Response) -> Result<Bytes, &'static str> {
-    let mut bytes = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|_| "was cut off")? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > LIST_LIMIT {
-            return Err("is longer than 4 MiB; ask for pages with n=");
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 fn unusable(caller: &Caller, what: &str, why: &str) -> Refusal {

@@ -194,13 +194,16 @@ impl Access {
         if let Some(algorithm) = info.unknown_algorithm {
             return Err(RegistryAnswer::UnknownAlgorithm(algorithm));
         }
-        let bytes = timeout_at(deadline, gather(whole)).await.ok().flatten();
+        let bytes = timeout_at(deadline, gather(whole))
+            .await
+            .ok()
+            .and_then(Result::ok);
         let bytes = bytes.ok_or_else(|| {
             RegistryAnswer::Failed(Failure::of_network(
                 "the manifest was cut off, too slow or too large: pull again, or read the registry's log",
             ))
         })?;
-        // Of an encoded manifest, only its digest tells what is inside.
+        // An encoded manifest is decoded only if its digest is known.
         let plain = verified(bytes.clone(), &headers, None)
             .or_else(|| verified(bytes, &headers, info.digest.as_ref()));
         let bytes = plain.ok_or_else(|| {

@@ -119,9 +119,8 @@ impl Bypass {
     }
 
     fn patience(&self) -> Patience {
-        let limits = self.fetches.sources().limits.current();
-        let is_limited = limits.slow_down(self.spec.location.registry());
-        Patience::begin(Instant::now(), is_limited)
+        let slows_down = self.fetches.sources().slows_down(&self.spec.location);
+        Patience::begin(Instant::now(), slows_down)
     }
 
     async fn open(

@@ -206,6 +206,11 @@ impl Sources {
         })
     }
 
+    /// Whether a configured bandwidth makes transfers from this registry slow on purpose.
+    pub(crate) fn slows_down(&self, location: &Location) -> bool {
+        self.limits.current().slow_down(location.registry())
+    }
+
     fn registry_client(&self, at: &RegistrySource) -> Result<Registry, SourceError> {
         let registry = self.around.registries().registry(&at.location.origin)?;
         if at.may_wait {

@@ -173,9 +173,7 @@ impl<'a> FetchTask<'a> {
 
     /// Patience with the registry, for one object or one part of it.
     pub(super) fn patience(&self) -> Patience {
-        let limits = self.sources.limits.current();
-        let is_limited = limits.slow_down(self.spec.location.registry());
-        Patience::begin(Instant::now(), is_limited)
+        Patience::begin(Instant::now(), self.sources.slows_down(&self.spec.location))
     }
 
     /// Called before the object gets its name: a reader that finds it need not ask its location again.
