@@ -4,7 +4,6 @@
 //! it, for a day at most, under one delivery id. A restart of the manager changes nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -205,10 +204,5 @@ fn call(webhook: &Webhook, claimed: &Claimed) -> WebhookCall {
 /// `sha256=` and the HMAC of the body's bytes in hex.
 fn signature(webhook: &Webhook, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, webhook.secret.expose().as_bytes());
-    let tag = hmac::sign(&key, body.as_bytes());
-    let mut text = "sha256=".to_owned();
-    for byte in tag.as_ref() {
-        write!(text, "{byte:02x}").ok();
-    }
-    text
+    format!("sha256={}", hex::encode(hmac::sign(&key, body.as_bytes())))
 }

@@ -63,6 +63,15 @@ impl Instance {
     pub(super) fn is_of_stoker(&self) -> bool {
         self.description == DESCRIPTION
     }
+
+    /// Returns the instance as a line of output. `state` follows its sign-in.
+    pub(super) fn line(&self, state: &str) -> String {
+        let (name, endpoint) = (&self.name, shown(&self.endpoint));
+        format!(
+            "instance  {name} at {endpoint} ({}, {}{state})",
+            self.vendor, self.auth_mode
+        )
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use super::super::output;
 use super::super::stop::Stop;
 use super::address::Endpoint;
 use super::generation::Version;
-use super::instance::{self, Instance, Vendor, WantedInstance, shown};
+use super::instance::{self, Instance, Vendor, WantedInstance};
 use super::site::{HarborFlags, stop_of};
 use super::their_api::TheirApi;
 use super::token::HarborToken;
@@ -88,7 +88,7 @@ impl Provider<'_> {
         }
         let stored = instance::read_back(self.harbor, &wanted).await;
         let stored = stored.map_err(Stop::failed)?;
-        say(&stored);
+        output::say(stored.line(""));
         token.revoke_older(manager, self.site).await?;
         if before.is_none() {
             let pinged = instance::ping(self.harbor, &stored).await;
@@ -97,14 +97,4 @@ impl Provider<'_> {
         output::say("ping      Harbor reaches the manager, and the manager accepts the token");
         Ok(stored)
     }
-}
-
-fn say(instance: &Instance) {
-    output::say(format!(
-        "instance  {} at {} ({}, {})",
-        instance.name,
-        shown(&instance.endpoint),
-        instance.vendor,
-        instance.auth_mode
-    ));
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::super::output;
 use super::super::stop::{FAILED, Stop};
-use super::instance::{self, Instance, shown};
+use super::instance::{self, Instance};
 use super::policy::{self, StoredPolicy};
 use super::site::{HarborFlags, stop_of, version};
 use super::their_api::TheirApi;
@@ -47,14 +47,7 @@ pub(super) async fn run(arguments: StatusArguments) -> Result<(), Stop> {
 }
 
 fn say_instance(instance: &Instance) -> bool {
-    let state = if instance.enabled { "" } else { ", disabled" };
-    output::say(format!(
-        "instance  {} at {} ({}, {}{state})",
-        instance.name,
-        shown(&instance.endpoint),
-        instance.vendor,
-        instance.auth_mode
-    ));
+    output::say(instance.line(if instance.enabled { "" } else { ", disabled" }));
     if !instance.enabled {
         output::remark("The instance is disabled: enable it in Harbor (Administration, Distributions).");
     }

@@ -1,7 +1,5 @@
 //! One push event, and the preheat that it leads to.
 
-use std::fmt::Write as _;
-
 use oci::ImageReference;
 use preheat::{PreheatId, Requester, SubmitError, submit};
 use sha2::{Digest as _, Sha256};
@@ -115,12 +113,7 @@ pub(crate) fn delivery_of(source: Requester, parts: &[&str]) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    let mut named = format!("{}:", source.word());
-    for byte in hash.finalize() {
-        // Writing into a String cannot fail.
-        let _ = write!(named, "{byte:02x}");
-    }
-    named
+    format!("{}:{}", source.word(), hex::encode(hash.finalize()))
 }
 
 #[cfg(test)]
