@@ -1,5 +1,5 @@
-//! What the manager last said of this peer's surroundings: the seeds of its cluster, and how registries are reached. It is
-//! kept on disk, so that a peer that restarts without its manager still knows it.
+//! What the manager last said of this peer's surroundings: the seeds of its cluster, and how registries are reached. It
+//! is kept on disk, so that a peer that restarts without its manager still knows it.
 //!
 //! **Invariant:** the manager never overrides a registry of the peer's own configuration.
 
@@ -177,8 +177,8 @@ impl Neighbours {
             .unwrap_or_default()
     }
 
-    /// Returns how the registry is asked whether a caller may read a manifest. `seen` says whether its last challenge was a
-    /// Harbor's.
+    /// Returns how the registry is asked whether a caller may read a manifest. `seen` says whether its last challenge
+    /// was a Harbor's.
     pub fn authorize(&self, name: &RegistryName, seen: impl FnOnce() -> bool) -> Authorize {
         let described = self.description(name).unwrap_or_default();
         let configured = self.own(name).and_then(|own| own.authorize);

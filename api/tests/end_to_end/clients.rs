@@ -1,5 +1,6 @@
-//! podman and skopeo sign in at a front. And three real clients (containerd, podman, a lazy loader over plain HTTP) pull through a node while what stands behind
-//! the node breaks: every digest is right. containerd and podman check each themselves.
+//! podman and skopeo sign in at a front. And three real clients (containerd, podman, a lazy loader over plain HTTP)
+//! pull through a node while what stands behind the node breaks: every digest is right. containerd and podman check
+//! each themselves.
 
 use futures_util::future::join_all;
 use world::harbor::Wish;

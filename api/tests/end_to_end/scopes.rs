@@ -49,7 +49,7 @@ async fn site(seeds: usize, nodes: usize, image: &Image) -> Site {
     site
 }
 
-/// A plan is made over the peers that have called in.
+/// A plan is made over the peers that have registered.
 async fn wait_for_peers(manager: &Manager, count: usize) {
     world::eventually("every peer is connected", crate::LIMIT, async || {
         let peers = manager.get("/api/v1/peers").await;

@@ -1,6 +1,7 @@
 //! Images with sha512 digests: held, verified and served under these very digests.
 //!
-//! docker-registry takes blobs with sha512 digests, and no such manifests. Those are served by a small registry of the test.
+//! docker-registry takes blobs with sha512 digests, and no such manifests. Those are served by a small registry of the
+//! test.
 
 use std::collections::HashMap;
 use std::sync::Arc;

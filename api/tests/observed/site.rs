@@ -47,7 +47,7 @@ impl Site {
         site
     }
 
-    /// A plan is made over the peers that have called in.
+    /// A plan is made over the peers that have registered.
     async fn everybody_has_called_in(&self) {
         eventually("every peer is connected", LIMIT, async || {
             let peers = self.manager.get("/api/v1/peers").await;

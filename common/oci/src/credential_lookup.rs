@@ -1,9 +1,9 @@
 //! Credentials in docker's `config.json` or with a helper program, looked up when a request needs them: credentials
 //! from helpers expire after hours, and files change.
 //!
-//! **Invariant:** a looked-up credential is used for at most [`FRESH`]. If the registry refuses it, it is looked up again;
-//! if the registry refuses the result too, or the result is the same, no refusal runs the helper for [`STANDS`]. Each
-//! lookup is for one repository: a file may hold one credential per namespace.
+//! **Invariant:** a looked-up credential is used for at most [`FRESH`]. If the registry refuses it, it is looked up
+//! again; if the registry refuses the result too, or the result is the same, no refusal runs the helper for [`STANDS`].
+//! Each lookup is for one repository: a file may hold one credential per namespace.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

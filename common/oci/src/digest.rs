@@ -1,7 +1,8 @@
 //! Digests: `sha256:` and 64, or `sha512:` and 128 lower-case hexadecimal digits.
 //!
-//! **Invariant:** a [`Digest`] always has one of these forms, so it is safe in a path or a URL, and its bytes can be verified.
-//! Two digests of one content by different algorithms are different digests: none is ever replaced by the other.
+//! **Invariant:** a [`Digest`] always has one of these forms, so it is safe in a path or a URL, and its bytes can be
+//! verified. Two digests of one content by different algorithms are different digests: none is ever replaced by the
+//! other.
 
 use std::fmt;
 use std::str::FromStr;

@@ -62,8 +62,8 @@ pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
     format!("{}-{digits}", subject.algorithm().name()).parse().ok()
 }
 
-/// Returns the tags of cosign's signature, attestations and SBOM. There are none for a sha512 digest, which is longer than a
-/// tag.
+/// Returns the tags of cosign's signature, attestations and SBOM. There are none for a sha512 digest, which is longer
+/// than a tag.
 pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
     [".sig", ".att", ".sbom"]
         .iter()

@@ -1,5 +1,5 @@
-//! Clients that read images without running them (skopeo, podman, crane, oras, regctl), with one folder of credentials, and
-//! the OCI conformance suite.
+//! Clients that read images without running them (skopeo, podman, crane, oras, regctl), with one folder of credentials,
+//! and the OCI conformance suite.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,8 +1,8 @@
 //! Registries that count pulls (Harbor): each GET of a manifest by a client is a GET at the registry too, even if we hold
 //! the manifest, so that pull counts, retention and bars stay right. The response's bytes are then served.
 //!
-//! **Invariant:** one GET at the registry for each GET of a client. A kept grant counts only if the registry does not answer,
-//! and never if it had barred the image.
+//! **Invariant:** one GET at the registry for each GET of a client. A kept grant counts only if the registry does not
+//! answer, and never if it had barred the image.
 
 use bytes::Bytes;
 use http::Method;

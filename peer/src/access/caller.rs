@@ -38,8 +38,8 @@ impl Caller {
         CallerLocation::new(self.key, self.location())
     }
 
-    /// Returns whether the caller sent a token of our own, so that the registry got no credential. Its refusal then does not
-    /// concern the caller's account.
+    /// Returns whether the caller sent a token of our own, so that the registry got no credential. Its refusal then
+    /// does not concern the caller's account.
     pub(super) fn credential_was_withheld(&self) -> bool {
         self.key != self.shown_to_registry
     }
@@ -102,7 +102,8 @@ impl Access {
         }
     }
 
-    /// Returns the credential in the headers. A token that carries a credential for this registry counts as that credential.
+    /// Returns the credential in the headers. A token that carries a credential for this registry counts as that
+    /// credential.
     fn shown_at(&self, location: &Location, headers: &HeaderMap) -> (ShownCredential, Option<Secret>) {
         let opened = local_token(headers).and_then(|token| {
             self.sealed_credentials

@@ -130,8 +130,8 @@ pub(crate) fn shown(headers: &HeaderMap, keyring: &Keyring) -> (ShownCredential,
     (ShownCredential::Token(key), Some(Secret::new(text)))
 }
 
-/// Returns whether the value holds no credential: skopeo answers a `Basic` challenge with `Basic Og==`, an empty user name
-/// and password, if it has none.
+/// Returns whether the value holds no credential: skopeo answers a `Basic` challenge with `Basic Og==`, an empty user
+/// name and password, if it has none.
 fn is_empty_credential(text: &str) -> bool {
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
     let is = |wanted: &str| scheme.eq_ignore_ascii_case(wanted);

@@ -257,8 +257,8 @@ fn error_of(header: &str) -> Option<&'static str> {
         .find(|word| header.contains(word))
 }
 
-/// Returns the challenge for the caller, who reached us at the base URL `us`. The token path names the registry, because two registries
-/// may name one token server.
+/// Returns the challenge for the caller, who reached us at the base URL `us`. The token path names the registry,
+/// because two registries may name one token server.
 fn rewritten(challenge: &Challenge, origin: &Origin, error: Option<&str>, us: &str) -> Option<HeaderValue> {
     let mut text = match challenge {
         Challenge::Basic { realm } => format!("Basic realm={}", quoted(realm)),

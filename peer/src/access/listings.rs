@@ -1,8 +1,8 @@
 //! The objects that held manifests list, and for each object the manifests that list it.
 //!
-//! **Invariant:** an image manifest covers blobs, an index covers manifests. Neither covers an object with `urls`, which lies
-//! elsewhere: a registry does not check that the repository has it, so anybody could list it. A lookup visits only the
-//! manifests that list the object, at its own location.
+//! **Invariant:** an image manifest covers blobs, an index covers manifests. Neither covers an object with `urls`,
+//! which lies elsewhere: a registry does not check that the repository has it, so anybody could list it. A lookup
+//! visits only the manifests that list the object, at its own location.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use wire::ObjectKind;
 
-/// Entries of all listings in memory: about 40 MB. The oldest listing makes room; it is read from the disk again when it is
-/// needed.
+/// Entries of all listings in memory: about 40 MB. The oldest listing makes room; it is read from the disk again when
+/// it is needed.
 const KEPT_ENTRIES: usize = 100_000;
 /// Enough for an index of indexes of indexes.
 const DEPTH: usize = 4;

@@ -219,8 +219,8 @@ impl Access {
         }
     }
 
-    /// Keeps the answer to a question about a tag. A caller who is refused the tag loses all grants at the location. A barred
-    /// image is barred under the tag's last digest.
+    /// Keeps the answer to a question about a tag. A caller who is refused the tag loses all grants at the location. A
+    /// barred image is barred under the tag's last digest.
     pub(crate) async fn learn_from_tag(&self, caller: &Caller, tag: &Tag, answer: &RegistryAnswer) {
         if let RegistryAnswer::Barred(_) = answer
             && let Some(digest) = self.last_known_here(caller, tag)

@@ -1,7 +1,8 @@
-//! Asks the registry with the caller's own credential. Distinguishes an answer, a failed question, and an unreachable host.
+//! Asks the registry with the caller's own credential. Distinguishes an answer, a failed question, and an unreachable
+//! host.
 //!
-//! **Invariant:** a 401, 403, 404 and 412 of the registry always counts. A manifest is granted only by a response that names
-//! its digest, or whose body was hashed; a blob only by one with its length, or after one byte was read.
+//! **Invariant:** a 401, 403, 404 and 412 of the registry always counts. A manifest is granted only by a response that
+//! names its digest, or whose body was hashed; a blob only by one with its length, or after one byte was read.
 
 use std::time::Duration;
 
@@ -263,8 +264,8 @@ pub(super) fn may_be_about_head(answer: &RegistryAnswer) -> bool {
     }
 }
 
-/// Returns the answer to a GET, or that to the HEAD before it if the GET got none: then the registry's refusal counts, and no
-/// kept grant.
+/// Returns the answer to a GET, or that to the HEAD before it if the GET got none: then the registry's refusal counts,
+/// and no kept grant.
 pub(super) fn unless_failed(answer: RegistryAnswer, head: Option<RegistryAnswer>) -> RegistryAnswer {
     match (answer, head) {
         (

@@ -54,7 +54,8 @@ impl Access {
     }
 }
 
-/// Returns whether the response goes to the caller as it is. A redirect's target speaks for the registry only with a list.
+/// Returns whether the response goes to the caller as it is. A redirect's target speaks for the registry only with a
+/// list.
 fn is_passed(response: &reqwest::Response) -> bool {
     let status = response.status();
     let is_refusal = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 406 | 410 | 416 | 501);

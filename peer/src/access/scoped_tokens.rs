@@ -1,5 +1,5 @@
-//! Answers token requests that came from our own challenge at `/v2/`. Such a request names no token server: the registry is
-//! in its scope, and is asked how it wants callers to sign in.
+//! Answers token requests that came from our own challenge at `/v2/`. Such a request names no token server: the
+//! registry is in its scope, and is asked how it wants callers to sign in.
 //!
 //! | the registry wants | the caller gets |
 //! |---|---|
@@ -75,8 +75,8 @@ impl Access {
         Some((chosen.ok()?, scopes))
     }
 
-    /// Returns how the registry wants callers to sign in for this repository: as it said last, or as it answers an anonymous
-    /// question.
+    /// Returns how the registry wants callers to sign in for this repository: as it said last, or as it answers an
+    /// anonymous question.
     async fn registry_sign_in(&self, location: AllowedLocation) -> Result<Option<RegistrySignIn>, Failure> {
         let registries = self.neighbours.registries();
         let nobody = self.caller(location, &HeaderMap::new());

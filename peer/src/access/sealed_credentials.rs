@@ -1,8 +1,9 @@
-//! Tokens that carry a caller's own user name and password, for clients that send nothing but the token that our challenge
-//! at `/v2/` led them to (podman, skopeo, CRI-O), in front of registries that take only `Basic`.
+//! Tokens that carry a caller's own user name and password, for clients that send nothing but the token that our
+//! challenge at `/v2/` led them to (podman, skopeo, CRI-O), in front of registries that take only `Basic`.
 //!
 //! **Invariant:** nothing is kept here. A token is encrypted with a key of this peer, and opens only here, only for the
-//! registry that it was made for, and for an hour. Whoever shows it could have sent the password.
+//! registry that it was made for, and for an hour. A caller gets it only in return for
+//! the password.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;

@@ -1,8 +1,8 @@
 //! Serves the token path that our challenges name: relays a token request to the registry's token server, and learns the
 //! account of the issued token. While that server is unreachable, an account with kept grants gets a token of our own.
 //!
-//! **Invariant:** only token servers that an allowed registry named in a challenge are called. A token's account counts only
-//! at that registry. The response is passed on byte for byte. Of tokens and passwords, only HMACs are kept.
+//! **Invariant:** only token servers that an allowed registry named in a challenge are called. A token's account counts
+//! only at that registry. The response is passed on byte for byte. Of tokens and passwords, only HMACs are kept.
 
 use std::time::Duration;
 
@@ -76,7 +76,8 @@ impl Access {
         }
     }
 
-    /// Returns the token server in the request's query, if the registry in it named that server. Removes both from the query.
+    /// Returns the token server in the request's query, if the registry in it named that server. Removes both from the
+    /// query.
     fn known_realm(&self, request: &mut TokenRequest) -> Option<KnownRealm> {
         let (registry, realm) = (request.take("registry")?, request.take("realm")?);
         let origin = registry.parse().ok()?;

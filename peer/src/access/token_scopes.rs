@@ -1,5 +1,5 @@
-//! The scopes of a token request that came from our own challenge at `/v2/`. A client builds them from the path of its next
-//! request, so the repository begins with the registry: `repository:127.0.0.1__5000/lib/app:pull`.
+//! The scopes of a token request that came from our own challenge at `/v2/`. A client builds them from the path of its
+//! next request, so the repository begins with the registry: `repository:127.0.0.1__5000/lib/app:pull`.
 //!
 //! **Invariant:** all scopes that are passed on are for one registry, and name its repositories without it.
 

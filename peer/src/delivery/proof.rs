@@ -1,7 +1,7 @@
 //! Compares the bytes that a location sends with the object held here.
 //!
-//! **Invariant:** `true` only if every compared byte was equal, or the whole body has the digest. A registry that does not
-//! answer, or refuses, is an error and never `false`.
+//! **Invariant:** `true` only if every compared byte was equal, or the whole body has the digest. A registry that does
+//! not answer, or refuses, is an error and never `false`.
 
 use std::ops::Range;
 

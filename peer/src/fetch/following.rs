@@ -74,8 +74,8 @@ impl Following {
         }
     }
 
-    /// The object's size, once a source has confirmed it, or once a source has answered without a size: then the size that
-    /// this caller's manifest or registry names. `read_sized` holds the object to it.
+    /// The object's size, once a source has confirmed it, or once a source has answered without a size: then the size
+    /// that this caller's manifest or registry names. `read_sized` holds the object to it.
     pub async fn size(&self) -> Result<u64, FetchError> {
         let hint = self.spec.size_hint.filter(|_| self.spec.kind == ObjectKind::Blob);
         let known = |progress: &Progress| progress.size.or(hint.filter(|_| progress.is_open));

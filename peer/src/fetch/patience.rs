@@ -1,8 +1,8 @@
 //! Decides whether a source that broke off is asked again. A value: tries, bytes and times are handed in.
 //!
 //! **Invariant:** a try that brought bytes is never counted. So a large object over a bad line arrives, however often the
-//! line breaks. It ends after a few tries in succession without a byte, or when the tries of five minutes together brought
-//! less than 64 KiB a second.
+//! line breaks. It ends after a few tries in succession without a byte, or when the tries of five minutes together
+//! brought less than 64 KiB a second.
 
 use std::time::Duration;
 

@@ -84,8 +84,9 @@ impl Front {
         }
     }
 
-    /// Returns the object with its last chunk held back until the proof, or proven as a whole first, as this part requires.
-    /// So a reader of the whole, or of the rest after a broken transfer, never gets wrong bytes that look complete.
+    /// Returns the object with its last chunk held back until the proof, or proven as a whole first, as this part
+    /// requires. So a reader of the whole, or of the rest after a broken transfer, never gets wrong bytes that look
+    /// complete.
     async fn held_back(
         &self,
         object: ReadableObject,

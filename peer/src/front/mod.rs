@@ -1,10 +1,10 @@
 //! Serves container runtimes: the read side of a registry, over plain HTTP on this machine.
 //!
-//! A request is parsed once (`path`, and in `access` the registry and the caller). Then `access` decides whether the caller
-//! may read the object, and the response is read from the store or from a fetch.
+//! A request is parsed once (`path`, and in `access` the registry and the caller). Then `access` decides whether the
+//! caller may read the object, and the response is read from the store or from a fetch.
 //!
-//! **Invariant:** a caller who could not pull a private object from its registry does not get it here. Only registries that
-//! are configured, named by a preheat or allowed are dialled. A wrong object ends as a broken transfer.
+//! **Invariant:** a caller who could not pull a private object from its registry does not get it here. Only registries
+//! that are configured, named by a preheat or allowed are dialled. A wrong object ends as a broken transfer.
 //!
 //! Lists (tags, referrers) come from the registry each time. Pushes and the catalog are not served.
 

@@ -105,8 +105,8 @@ impl Front {
     }
 }
 
-/// Returns the stream once its first bytes are there, so that a source without bytes leads to a status, and the runtime asks
-/// elsewhere. A fetch that has other bytes is waited for.
+/// Returns the stream once its first bytes are there, so that a source without bytes leads to a status, and the runtime
+/// asks elsewhere. A fetch that has other bytes is waited for.
 pub(super) async fn begun(
     object: &ReadableObject,
     mut pieces: ObjectStream,

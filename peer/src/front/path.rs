@@ -1,5 +1,5 @@
-//! Parses the path of a request: the object or list, its repository, and the registry for clients that can name it nowhere else
-//! (podman, CRI-O).
+//! Parses the path of a request: the object or list, its repository, and the registry for clients that can name it
+//! nowhere else (podman, CRI-O).
 //!
 //! **Invariant:** the result consists of checked types; no later code reads the path's text.
 
@@ -70,7 +70,8 @@ impl fmt::Display for RequestedObject {
     }
 }
 
-/// Parses `/v2/<repository>/manifests/<tag or digest>`, `/v2/<repository>/blobs/<digest>`, `/v2/<repository>/tags/list` and
+/// Parses `/v2/<repository>/manifests/<tag or digest>`, `/v2/<repository>/blobs/<digest>`, `/v2/<repository>/tags/list`
+/// and
 /// `/v2/<repository>/referrers/<digest>`.
 pub(crate) fn parse(path: &str) -> Option<RequestedPath> {
     read(path, false)

@@ -32,8 +32,8 @@ pub(crate) fn name_the_version(response: &mut Response) {
     );
 }
 
-/// Returns the part of an object that a request gets: the whole one if `If-Range` holds anything but this object's own tag
-/// (another tag, a weak one, a date).
+/// Returns the part of an object that a request gets: the whole one if `If-Range` holds anything but this object's own
+/// tag (another tag, a weak one, a date).
 pub(crate) fn wanted_part(headers: &HeaderMap, digest: &Digest, size: u64) -> RequestedPart {
     let is_of_another = |tag: &HeaderValue| tag.as_bytes() != entity_tag(digest).as_bytes();
     if headers.get_all(IF_RANGE).iter().any(is_of_another) {

@@ -220,7 +220,8 @@ async fn delivered(orders: &OrdersContext, wanted: &FetchSpec) -> Result<(), Pla
     })
 }
 
-/// Returns the failure. The manager has read the manifest that lists this object, so a 404 means that the registry lost it.
+/// Returns the failure. The manager has read the manifest that lists this object, so a 404 means that the registry lost
+/// it.
 fn failed(peer: &str, order: &LotPlacement, wanted: &FetchSpec, error: &FetchError) -> PlacementFailure {
     let word = error.word();
     let (reason, side) = if word == "not_found" {

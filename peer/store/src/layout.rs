@@ -1,7 +1,7 @@
 //! The paths of the store's files. Only a [`Digest`] becomes a file name.
 //!
-//! A sha256 object is named by its digits alone, because stores of older versions are; `sha512-` stands before the digits
-//! of the others.
+//! A sha256 object is named by its digits alone, because stores of older versions are; the name of any
+//! other object begins with `sha512-`.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};

@@ -84,7 +84,7 @@ async fn fail(
     limits: &Limits,
 ) -> Result<(), DbErr> {
     let reason = format!(
-        "peer left: {} has not called in for {} s; start it again or preheat anew",
+        "peer left: {} was disconnected for {} s; start it again or preheat anew",
         peer.name,
         limits.absent_limit.as_secs()
     );

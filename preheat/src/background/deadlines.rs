@@ -150,7 +150,7 @@ fn no_seed_reason(choice: &ClusterChoice, clusters: &[LiveCluster], limits: &Lim
         format!("cluster {}", lacking.join(", "))
     };
     format!(
-        "no seed peer of {place} has called in within {} s; start one (`stoker token create --scope seed` says how) and check that it \
+        "no seed peer of {place} registered within {} s; start one (`stoker token create --scope seed` says how) and check that it \
          reaches the manager",
         limits.no_seed_limit.as_secs()
     )

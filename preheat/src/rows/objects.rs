@@ -18,7 +18,7 @@ pub struct Model {
     pub media_type: String,
     pub size: i64,
     pub platform: Option<String>,
-    /// Of an object that seeds do not read from the registry.
+    /// The object itself, if seeds do not read it from the registry.
     pub bytes: Option<Vec<u8>>,
 }
 

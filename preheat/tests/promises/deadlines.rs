@@ -78,7 +78,7 @@ async fn an_absent_peer_fails_its_placements() {
     let view = world.view(id).await;
     assert_eq!((view.state, view.side), (PreheatState::Failed, Some(Side::Peer)));
     let reason = view.reason.unwrap();
-    insta::assert_snapshot!(reason, @"peer left: node-1 has not called in for 300 s; start it again or preheat anew (none of its 3 objects was begun); 3 of 6 placements failed, sha256:eee90f18866f on node-1");
+    insta::assert_snapshot!(reason, @"peer left: node-1 was disconnected for 300 s; start it again or preheat anew (none of its 3 objects was begun); 3 of 6 placements failed, sha256:eee90f18866f on node-1");
     assert_eq!((view.placements_verified, view.placements_failed), (3, 3));
 }
 
@@ -118,7 +118,7 @@ async fn a_tolerated_absentee_does_not_fail_a_preheat_and_is_listed() {
     assert!(failed.iter().all(|row| row.hostname == "node-1"));
     let mut descriptions: Vec<&str> = failed.iter().map(|row| row.description.as_str()).collect();
     descriptions.dedup();
-    insta::assert_snapshot!(descriptions.join("\n"), @"peer left: node-1 has not called in for 300 s; start it again or preheat anew");
+    insta::assert_snapshot!(descriptions.join("\n"), @"peer left: node-1 was disconnected for 300 s; start it again or preheat anew");
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn without_a_seed_a_preheat_fails_after_the_limit() {
     let view = world.view(id).await;
     assert_eq!(view.state, PreheatState::Failed);
     let reason = view.reason.unwrap();
-    insta::assert_snapshot!(reason, @"no seed peer of any cluster has called in within 300 s; start one (`stoker token create --scope seed` says how) and check that it reaches the manager");
+    insta::assert_snapshot!(reason, @"no seed peer of any cluster registered within 300 s; start one (`stoker token create --scope seed` says how) and check that it reaches the manager");
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_named_cluster_without_a_seed_is_named() {
     world.until_state(id, PreheatState::Resolving).await;
     world.advance(Duration::from_secs(301)).await;
     let reason = world.until_state(id, PreheatState::Failed).await.reason.unwrap();
-    insta::assert_snapshot!(reason, @"no seed peer of cluster edge has called in within 300 s; start one (`stoker token create --scope seed` says how) and check that it reaches the manager");
+    insta::assert_snapshot!(reason, @"no seed peer of cluster edge registered within 300 s; start one (`stoker token create --scope seed` says how) and check that it reaches the manager");
 }
 
 #[tokio::test]

@@ -85,8 +85,8 @@ impl Registry {
         self.first_byte(repository, digest, credential).await
     }
 
-    /// Reads the first byte. A 206 shows access, and nearly always the size. Of a 200, the length is the size, unless it is
-    /// a web page, which portals send for every path.
+    /// Reads the first byte. A 206 shows access, and nearly always the size. Of a 200, the length is the size, unless
+    /// it is a web page, which portals send for every path.
     async fn first_byte(
         &self,
         repository: &Repository,

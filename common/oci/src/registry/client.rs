@@ -102,8 +102,8 @@ impl Registry {
         self.inner.settings.header_wait.unwrap_or(usual)
     }
 
-    /// Returns the same registry for work whose own limit ends a wait: a 503 that names no time counts as a refusal by count
-    /// also while no other request is in flight, although it may be a failure.
+    /// Returns the same registry for work whose own limit ends a wait: a 503 that names no time counts as a refusal by
+    /// count also while no other request is in flight, although it may be a failure.
     #[must_use]
     pub fn counting_plain_503(self) -> Self {
         Self {

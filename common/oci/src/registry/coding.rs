@@ -1,7 +1,7 @@
 //! Content codings: a registry may label a body with one, whether or not it encoded the body.
 //!
-//! **Invariant:** the digest decides. Bytes are used as they came, whatever the label says. Only a manifest is decoded, and
-//! only if the decoded bytes have the digest that was promised.
+//! **Invariant:** the digest decides. Bytes are used as they came, whatever the label says. Only a manifest is decoded,
+//! and only if the decoded bytes have the digest that was promised.
 
 use std::io::Read as _;
 

@@ -22,8 +22,8 @@ pub(super) fn number(headers: &HeaderMap, name: &header::HeaderName) -> Option<u
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether a refusal may be about the method HEAD alone: some servers do not know it, some proxies answer 404 until a GET,
-/// and some storages sign addresses for GET only.
+/// Whether a refusal may be about the method HEAD alone: some servers do not know it, some proxies answer 404 until a
+/// GET, and some storages sign addresses for GET only.
 pub fn may_be_about_head(status: StatusCode) -> bool {
     matches!(
         status,

@@ -1,7 +1,7 @@
 //! Fetches manifests whole.
 //!
-//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest. It is the requested one, or the one
-//! that the registry names for the tag; only where the registry names none, it is their sha256.
+//! **Invariant:** the bytes that [`Registry::manifest`] returns have the returned digest. It is the requested one, or
+//! the one that the registry names for the tag; only where the registry names none, it is their sha256.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -145,8 +145,8 @@ fn bad_body(requested: RequestedObject, bad: BadBody) -> RegistryError {
     }
 }
 
-/// Returns the digest that the response names. A tag whose digest cannot be verified is refused, because under another digest
-/// nobody would find the image.
+/// Returns the digest that the response names. A tag whose digest cannot be verified is refused, because under another
+/// digest nobody would find the image.
 fn named_digest(
     wanted: &TagOrDigest,
     headers: &HeaderMap,

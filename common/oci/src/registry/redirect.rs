@@ -1,8 +1,9 @@
 //! Follows redirects.
 //!
 //! **Invariant:** neither `Authorization` nor our client certificate goes to another scheme, host or port than the one
-//! it is for, except from plain HTTP to HTTPS on the same host and path: the registry itself, moved. Another host's response is never taken for the registry's own. An unconfigured public registry leads to no
-//! private address, however many redirects it uses.
+//! it is for, except from plain HTTP to HTTPS on the same host and path: the registry itself, moved. Another host's
+//! response is never taken for the registry's own. An unconfigured public registry leads to no private address, however
+//! many redirects it uses.
 
 use http::header;
 use url::Url;

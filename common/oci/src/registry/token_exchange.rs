@@ -1,9 +1,9 @@
 //! Exchanges a credential for a token at the realm of a Bearer challenge.
 //!
 //! **Invariant:** a credential goes only to a realm that [`check_realm`] allows. The only redirect that is followed leads
-//! from HTTP to HTTPS on the same host and path. A realm may have a private address only if its registry is configured or private itself. User name and password are sent
-//! by GET, as docker does, so that a wrong password counts as one failed attempt; if the server does not support GET,
-//! by POST. An identity token is sent by POST only.
+//! from HTTP to HTTPS on the same host and path. A realm may have a private address only if its registry is configured
+//! or private itself. User name and password are sent by GET, as docker does, so that a wrong password counts as one
+//! failed attempt; if the server does not support GET, by POST. An identity token is sent by POST only.
 
 use std::time::Duration;
 

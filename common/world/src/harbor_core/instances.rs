@@ -46,7 +46,8 @@ pub(super) async fn create(State(core): State<CoreHandle>, Json(mut body): Json<
         .into_response()
 }
 
-/// Finds the instance by the id in the body: the name in the path only routes. Without `auth_info` the stored one is kept.
+/// Finds the instance by the id in the body: the name in the path only routes. Without `auth_info` the stored one is
+/// kept.
 pub(super) async fn update(
     State(core): State<CoreHandle>,
     Path(_): Path<String>,

@@ -1,7 +1,7 @@
 //! The registry side of a Harbor, as measured on Harbor 2.15.
 //!
-//! **Invariant:** refusals have Harbor's text, and [`HarborEndpoint::requests`] has every request. The two projects differ
-//! only in that one is public. Its clock can be moved forward.
+//! **Invariant:** refusals have Harbor's text, and [`HarborEndpoint::requests`] has every request. The two projects
+//! differ only in that one is public. Its clock can be moved forward.
 //!
 //! Non-goal: pushes as docker does them. Tests add objects directly.
 

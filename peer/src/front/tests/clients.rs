@@ -1,5 +1,5 @@
-//! What clients do that learn from `/v2/` how to sign in (podman, skopeo, CRI-O, crane, docker): they fetch one token from
-//! the realm of that answer, for a scope made of their path, and send nothing else.
+//! What clients do that learn from `/v2/` how to sign in (podman, skopeo, CRI-O, crane, docker): they fetch one token
+//! from the realm of that answer, for a scope made of their path, and send nothing else.
 
 use http::{Method, StatusCode};
 use oci::challenge::{Challenge, parse};

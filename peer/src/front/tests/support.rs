@@ -516,7 +516,8 @@ impl FrontFixture {
         }
     }
 
-    /// From now on both registries and their token servers refuse connections. Waits until fetched objects are on the disk.
+    /// From now on both registries and their token servers refuse connections. Waits until fetched objects are on the
+    /// disk.
     pub(super) async fn stop_registry(&self) {
         eventually("all is sealed", || self.state.0.fetches.are_over()).await;
         self.registry_runs.drain(Duration::ZERO).await;
@@ -684,7 +685,8 @@ impl FrontFixture {
         self.send(request).await
     }
 
-    /// Pulls like containerd: HEAD of the tag, then index, manifest, config and layer by digest. Stops at the first failure.
+    /// Pulls like containerd: HEAD of the tag, then index, manifest, config and layer by digest. Stops at the first
+    /// failure.
     pub(super) async fn pull(
         &self,
         repository: &str,

@@ -100,7 +100,7 @@ async fn pulls_and_tags_are_found_under_every_name_of_the_registry() {
         ..RegistryDescription::default()
     });
     let peer = WorkingPeer::of(manager).await;
-    eventually("the peer has called in", || peer.manager.sessions() == 1).await;
+    eventually("the peer has registered", || peer.manager.sessions() == 1).await;
     for (registry, repository, at) in [
         ("registry.lan", "library/nginx", 1),
         ("hub.lan", "library/nginx", 2),

@@ -1,4 +1,5 @@
-//! Gitea and Forgejo: the webhook event "Package". The registry is the forge itself, so its host is in the package's page.
+//! Gitea and Forgejo: the webhook event "Package". The registry is the forge itself, so its host is in the package's
+//! page.
 
 use serde::Deserialize;
 use url::Url;

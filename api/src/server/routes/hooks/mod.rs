@@ -1,7 +1,7 @@
 //! Webhooks that registries call: `POST /hooks/{kind}`. Each kind has a module that turns a body into image references.
 //!
-//! **Invariant:** a message creates a preheat only if it carries a valid token of ours, or the product's signature with the
-//! configured secret, and if a rule matches. A message never causes a request to a URL that it names.
+//! **Invariant:** a message creates a preheat only if it carries a valid token of ours, or the product's signature with
+//! the configured secret, and if a rule matches. A message never causes a request to a URL that it names.
 
 mod artifactory;
 mod azure;

@@ -1,5 +1,5 @@
-//! zot: the event `image.updated` of its events extension. It is a `CloudEvent`, in the headers of the request (binary mode)
-//! or in the body (structured mode). It names no host.
+//! zot: the event `image.updated` of its events extension. It is a `CloudEvent`, in the headers of the request (binary
+//! mode) or in the body (structured mode). It names no host.
 
 use serde::Deserialize;
 use serde_json::Value;

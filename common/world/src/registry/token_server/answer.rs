@@ -52,7 +52,8 @@ pub(super) async fn get(
     answer(&desk, asked)
 }
 
-/// `grant_type=password&username=…&password=…&scope=…`, as containerd sends it, or `grant_type=refresh_token&refresh_token=…`.
+/// `grant_type=password&username=…&password=…&scope=…`, as containerd sends it, or
+/// `grant_type=refresh_token&refresh_token=…`.
 pub(super) async fn post(State(desk): State<Arc<TokenServerState>>, form: String) -> Response {
     let field = |wanted: &str| {
         let mut fields = form_urlencoded::parse(form.as_bytes());
